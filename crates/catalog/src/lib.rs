@@ -1,0 +1,1 @@
+//! Campaigns, approvals, budgets, operators, audit in SQLite

@@ -1,0 +1,1 @@
+//! Sources and channels; the one layout reader

@@ -1,0 +1,1 @@
+//! Eligibility, contact policy, arbitration, control groups: the pure step

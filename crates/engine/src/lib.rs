@@ -1,0 +1,1 @@
+//! Partition loops, subscriber state, timers, contact ledger, checkpoint, recovery

@@ -1,0 +1,1 @@
+//! Experiment statistics: intervals, sample-ratio check, power

@@ -1,0 +1,1 @@
+//! Partitioned durable event log

@@ -1,0 +1,1 @@
+//! A simulated short-message centre with a population of handsets

@@ -1,0 +1,1 @@
+//! A seeded synthetic operator with a known response model

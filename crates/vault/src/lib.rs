@@ -1,0 +1,1 @@
+//! Numbers, names and raw rows under a key per subscriber; suppression; erasure
