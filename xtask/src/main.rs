@@ -1,1 +1,18 @@
-fn main() {}
+//! Repository chores: `cargo run -p xtask -- floors` holds the law of the house over the manifests and files.
+
+mod floors;
+mod stage;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let mut args = std::env::args().skip(1);
+    match args.next().as_deref() {
+        Some("floors") => floors::run(),
+        Some("stage") => stage::run(args.collect()),
+        _ => {
+            eprintln!("usage: xtask floors | xtask stage NAME COMMAND [ARG…]");
+            ExitCode::from(2)
+        }
+    }
+}

@@ -87,8 +87,10 @@ impl std::hash::Hasher for FixedHasher {
 }
 
 /// A map with a fixed hash: same inserts, same order, in every run.
+#[allow(clippy::disallowed_types)]
 pub type FixedMap<K, V> = std::collections::HashMap<K, V, FixedState>;
 /// A set with a fixed hash.
+#[allow(clippy::disallowed_types)]
 pub type FixedSet<K> = std::collections::HashSet<K, FixedState>;
 
 #[cfg(test)]

@@ -1,0 +1,37 @@
+# Kairos. Two commands set everything up on a fresh machine: `make demo` and `make test`.
+SHELL := /bin/bash
+.ONESHELL:
+.SHELLFLAGS := -euo pipefail -c
+export CARGO_TARGET_DIR ?= $(HOME)/.cache/kairos/target
+CARGO_BUILD := cargo build --locked --profile ci
+PROGRAM := $(CARGO_TARGET_DIR)/ci/kairos
+STAGE = $(CARGO_TARGET_DIR)/ci/xtask stage
+DATA ?=
+ONCE ?=
+
+.PHONY: help build demo test bench lint tools clean fmt
+
+help:
+	@echo "make demo    build, then run the whole loop on a synthetic province (ONCE=1 ends after the report)"
+	@echo "make test    install what the tests need and pass them"
+	@echo "make build   the program at bin/kairos"
+	@echo "make bench   all headline figures;  make bench-truth  one of them"
+
+build:
+	$(CARGO_BUILD) -p kairos
+	mkdir -p bin
+	cp -f $(PROGRAM) bin/kairos
+
+demo: build
+	bin/kairos demo $(if $(ONCE),--once) $(if $(DATA),--data $(DATA))
+
+tools:
+	$(CARGO_BUILD) -p xtask
+
+test: tools
+	$(STAGE) peers tests/peers/install.sh
+	$(STAGE) format cargo fmt --all --check
+	$(STAGE) floors $(CARGO_TARGET_DIR)/ci/xtask floors
+	$(STAGE) build $(MAKE) build
+	$(STAGE) lint cargo clippy --locked --profile ci --workspace --all-targets -- -D warnings
+	$(STAGE) tests cargo test --locked --profile ci --workspace
