@@ -1,1 +1,27 @@
-//! A seeded synthetic operator with a known response model
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+//! A seeded synthetic operator: subscribers, numbers, usage, bills, contacts, orders, and a response model whose truth
+//! is known.
+//!
+//! Floor 2, pure: it yields bytes and facts, writes no file and reads no clock.
+//!
+//! Invariants:
+//! - every fact is a pure function of ([`SynthConfig`], [`Index`]): the same seed gives the same bytes everywhere;
+//! - memory does not depend on the number of subscribers: files come in chunks of whole towns of 128;
+//! - a number has at most one holder at any instant, also when it changes hands;
+//! - a call inside the base has two records, one of each side.
+
+mod circle;
+mod draw;
+mod number;
+mod province;
+pub mod response;
+mod subscriber;
+mod vocab;
+
+pub use number::OWN_PREFIXES;
+pub use province::{Index, KEY_LEN, MONTHS_MAX, Month, Province, SUBSCRIBERS_MAX, SynthConfig, SynthError};
+pub use response::{Order, Reply, ReplyKind, Responses, Truth};
+pub use subscriber::Subscriber;
+pub use vocab::{
+    Brand, CELLS_PER_REGION, DEVICES, Device, Group, PLANS, Payment, Plan, Product, REGIONS, Status, Trend, first_cell,
+};
