@@ -20,6 +20,8 @@ pub enum JournalError {
     NewerFormat { path: PathBuf, found: u16, known: u16 },
     #[error("journal file `{path}` belongs to {what} {found}, not {wanted}: it was put into the wrong directory")]
     Stranger { path: PathBuf, what: &'static str, found: u64, wanted: u64 },
+    #[error("`{path}` belongs to a journal of more than {wanted} partitions: open it with its own number")]
+    MorePartitions { path: PathBuf, wanted: u16 },
     #[error("journal file `{path}` is missing: `{needed_by}` follows it; restore it from a backup")]
     Missing { path: PathBuf, needed_by: PathBuf },
     #[error("a journal configuration of {what}: {found}; it must be {wanted}")]

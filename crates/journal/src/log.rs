@@ -87,13 +87,12 @@ impl Journal {
         disk.create_dir_all(dir).map_err(JournalError::io("make directory", dir))?;
         let mut opened = Opened { partitions: Vec::with_capacity(config.partitions.into()), swept: 0 };
         let names = disk.list_dirs(dir).map_err(JournalError::io("list", dir))?;
-        if let Some(name) = names.iter().find(|n| partition_of(n).is_some_and(|p| p >= config.partitions)) {
-            return Err(JournalError::Stranger {
-                path: dir.join(name),
-                what: "a journal whose number of partitions is at least",
-                found: partition_of(name).map_or(0, |p| u64::from(p) + 1),
-                wanted: config.partitions.into(),
-            });
+        for name in names.iter().filter(|n| partition_of(n).is_some_and(|p| p >= config.partitions)) {
+            let path = dir.join(name);
+            // an empty one may be left from an open that was refused
+            if !disk.list(&path).map_err(JournalError::io("list", &path))?.is_empty() {
+                return Err(JournalError::MorePartitions { path, wanted: config.partitions });
+            }
         }
         for p in 0..config.partitions {
             let sub = dir.join(partition_name(p));

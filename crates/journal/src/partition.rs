@@ -126,17 +126,17 @@ impl PartitionLog {
     /// Buffers a record in memory; it is durable after the next commit. Returns its position.
     #[inline]
     pub fn append(&mut self, stamp: Timestamp, kind: u8, payload: &[u8]) -> Result<Position, JournalError> {
+        // a written group whose sync is outstanding must not be mixed with the next one
+        if self.written || self.poison.is_set() {
+            return Err(JournalError::Poisoned);
+        }
         if payload.len() > self.limits.record_max {
             let (len, max) = (payload.len(), self.limits.record_max);
             return Err(JournalError::RecordTooLong { partition: self.partition, len, max });
         }
         let pending = self.pending.len();
-        if pending + payload.len() + RECORD_OVERHEAD_MAX + 64 > self.limits.pending_max && pending > 0 {
+        if pending + payload.len() + RECORD_OVERHEAD_MAX > self.limits.pending_max && pending > 0 {
             return Err(JournalError::Full { partition: self.partition, pending, max: self.limits.pending_max });
-        }
-        // a written group whose sync is outstanding must not be mixed with the next one
-        if self.written || self.poison.is_set() {
-            return Err(JournalError::Poisoned);
         }
         let at = self.end.plus(self.pending.count().into());
         self.pending.push(stamp, kind, payload);
