@@ -1,1 +1,31 @@
-//! Partition loops, subscriber state, timers, contact ledger, checkpoint, recovery
+//! The engine: waves, the contact ledger, checkpoint and recovery around the pure `decide::step`.
+//!
+//! It is driven from outside: no thread, no clock, no socket; the disk is an argument. [`Engine::handle`] takes inputs,
+//! [`Engine::offer`] gives contacts to send, [`Engine::next_due`] says when to call again.
+//!
+//! Invariants held here:
+//! - state changes only by applying a journal record, live and in recovery by the same code; what is said outside is
+//!   durable first;
+//! - stamps never decrease, whatever the clock does;
+//! - a contact is intended (with its cap reservation), then offered, then answered, each durable before the next; after a
+//!   crash only what was offered without an answer is unknown, and is never offered again;
+//! - a wave is one record and a cursor in the order of a salted hash; the cursor is committed with its decisions;
+//! - each member of a wave is in exactly one state, and [`Sums`] add up at every instant;
+//! - every record and file holds ordinals and ids only.
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod config;
+mod engine;
+mod error;
+mod input;
+mod library;
+mod output;
+
+pub use config::EngineConfig;
+pub use engine::Engine;
+pub use error::{EngineError, Item, Refusal};
+pub use input::{Input, Outcome, StartWave};
+pub use library::{AudienceHash, Library, LibraryError};
+pub use output::{
+    ContactView, Member, Offered, Output, Recovered, Seen, Sums, Trail, Waterfall, WaveView, Which,
+};
