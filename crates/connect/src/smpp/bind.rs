@@ -1,0 +1,624 @@
+//! The life of one bind: connect, bind, send and receive, unbind or lose the connection, begin again.
+//!
+//! One hand-written `poll` over socket, hand-overs and timer: everything that is ready is dealt with before it waits.
+
+use super::{
+    config::{ConfigError, SmppConfig},
+    flow::{Answer, Flow, Task},
+    frame::{BadLength, Fields, Frame, id},
+    inbound,
+    link::Link,
+    monitor::{Monitor, add},
+    outbound,
+};
+use crate::channel::{BoxFuture, Deliveries, Inbound, Offered, RefusalStatus};
+use kairos_model::{Awake, Clock, NumberPlan, Reason, Span, Timestamp, clock::SharedClock};
+use rusmpp::{CommandStatus, Pdu};
+use std::{
+    future::{Future, poll_fn},
+    io,
+    pin::Pin,
+    sync::{Arc, atomic::Ordering::Relaxed},
+    task::{Context, Poll},
+};
+use tokio::net::TcpStream;
+use tokio_util::sync::CancellationToken;
+
+/// Submits gated and encoded before one write: small, so that little time passes between gate and socket.
+const BURST: usize = 64;
+/// Messages that wait for the hand-over in flight; with more than this we stop reading the socket.
+const INBOUND_MAX: usize = 1_000;
+/// How long we read on after we said goodbye.
+const GOODBYE: Span = Span::secs(1);
+
+/// Why a connection ended.
+#[derive(Debug, thiserror::Error)]
+enum Lost {
+    #[error("cannot connect")]
+    Connect(#[source] io::Error),
+    #[error("the centre refused the bind with status {0:#x}; check system_id and password")]
+    Refused(u32),
+    #[error("the connection failed")]
+    Io(#[source] io::Error),
+    #[error("the centre closed the connection{}", if *.cut { " in the middle of a PDU" } else { "" })]
+    Closed { cut: bool },
+    #[error(transparent)]
+    Length(BadLength),
+    #[error("no answer to {0} in time")]
+    Silent(&'static str),
+    #[error("the centre unbound us")]
+    Unbound,
+    #[error(transparent)]
+    Setting(outbound::TooWide),
+}
+
+enum Phase {
+    Down {
+        until: Timestamp,
+    },
+    Connecting {
+        connect: BoxFuture<'static, io::Result<TcpStream>>,
+        until: Timestamp,
+    },
+    Binding {
+        until: Timestamp,
+    },
+    Bound,
+    Unbinding {
+        until: Timestamp,
+    },
+    /// The centre unbound us: we go when our answer is written.
+    Leaving {
+        until: Timestamp,
+    },
+    Over,
+}
+
+/// Keeps below `rate_max`.
+struct Pace {
+    interval: Span,
+    next: Timestamp,
+}
+
+struct Bind<'a> {
+    config: SmppConfig,
+    plan: Arc<NumberPlan>,
+    deliveries: &'a dyn Deliveries,
+    clock: SharedClock,
+    /// The same clock, borrowed: timers live no longer than it.
+    timers: &'a dyn Clock,
+    monitor: Arc<Monitor>,
+    stop: Option<Pin<Box<dyn Future<Output = ()> + Send + 'a>>>,
+    /// Set once stopping: until when begun texts may be finished.
+    stopping: Option<Timestamp>,
+    flow: Flow,
+    pace: Option<Pace>,
+    phase: Phase,
+    attempts: u32,
+    link: Option<Link>,
+    closing: Option<(Link, Timestamp)>,
+    seq: u32,
+    /// When we last heard from the centre, and the enquire_link that it has not answered.
+    heard: Timestamp,
+    enquiry: Option<(u32, Timestamp)>,
+    next: Option<BoxFuture<'a, Offered>>,
+    submitting: Option<BoxFuture<'a, ()>>,
+    receiving: Option<BoxFuture<'a, ()>>,
+    inbound: Vec<Inbound>,
+    /// Sequence numbers to acknowledge after the hand-over of `inbound`, and after the one in flight.
+    unacked: Vec<u32>,
+    acking: Vec<u32>,
+    timer: Option<(Timestamp, BoxFuture<'a, Awake>)>,
+    guard: Option<Awake>,
+}
+
+/// Runs one bind until `stop`: then it finishes begun texts, waits for open answers, gives back what is not begun,
+/// unbinds and returns when the last report is durable. Fails only on a setting outside its limits.
+pub fn run(
+    config: SmppConfig,
+    plan: Arc<NumberPlan>,
+    deliveries: Arc<dyn Deliveries>,
+    clock: SharedClock,
+    monitor: Arc<Monitor>,
+    stop: CancellationToken,
+) -> impl Future<Output = Result<(), ConfigError>> + Send {
+    let awake = clock.begin(); // from the call on, not from the first poll
+    async move {
+        config.check()?;
+        let mut bind = Bind::new(config, plan, &*deliveries, &*clock, clock.clone(), monitor, &stop);
+        bind.guard = Some(awake);
+        poll_fn(|cx| bind.poll(cx)).await;
+        Ok(())
+    }
+}
+
+impl<'a> Bind<'a> {
+    fn new(
+        config: SmppConfig,
+        plan: Arc<NumberPlan>,
+        deliveries: &'a dyn Deliveries,
+        timers: &'a dyn Clock,
+        clock: SharedClock,
+        monitor: Arc<Monitor>,
+        stop: &'a CancellationToken,
+    ) -> Self {
+        let now = clock.now();
+        Self {
+            flow: Flow::new(&config),
+            pace: config.rate_max.map(|r| Pace { interval: Span(1_000_000 / i64::from(r)), next: now }),
+            config,
+            plan,
+            deliveries,
+            clock,
+            timers,
+            monitor,
+            stop: Some(Box::pin(stop.cancelled())),
+            stopping: None,
+            phase: Phase::Down { until: now },
+            attempts: 0,
+            link: None,
+            closing: None,
+            seq: 0,
+            heard: now,
+            enquiry: None,
+            next: None,
+            submitting: None,
+            receiving: None,
+            inbound: Vec::new(),
+            unacked: Vec::new(),
+            acking: Vec::new(),
+            timer: None,
+            guard: None,
+        }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let guard = self.clock.begin();
+        loop {
+            let mut moved = self.poll_stop(cx);
+            moved |= self.poll_hand_overs(cx);
+            moved |= self.poll_link(cx);
+            moved |= self.poll_next(cx);
+            moved |= self.tick();
+            moved |= self.pump(cx);
+            if self.is_over() {
+                self.guard = None;
+                return Poll::Ready(());
+            }
+            if !moved && !self.poll_timer(cx) {
+                break;
+            }
+        }
+        // while a hand-over or a connection attempt is under way, simulated time must not pass
+        let busy = self.submitting.is_some() || self.receiving.is_some();
+        self.guard = (busy || matches!(self.phase, Phase::Connecting { .. })).then_some(guard);
+        Poll::Pending
+    }
+
+    fn is_over(&self) -> bool {
+        matches!(self.phase, Phase::Over)
+            && self.closing.is_none()
+            && self.submitting.is_none()
+            && self.receiving.is_none()
+            && self.inbound.is_empty()
+            && !self.flow.has_reports()
+    }
+
+    fn poll_stop(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some(stop) = self.stop.as_mut() else { return false };
+        if stop.as_mut().poll(cx).is_pending() {
+            return false;
+        }
+        self.stop = None;
+        self.next = None;
+        self.stopping = Some(self.clock.now().plus(self.config.response_timeout));
+        self.flow.give_back(false);
+        true
+    }
+
+    /// Hands over reports and inbound messages, one batch of each at a time, and acknowledges what is durable.
+    fn poll_hand_overs(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut moved = false;
+        if self.submitting.is_none() && self.flow.has_reports() {
+            self.submitting = Some(self.deliveries.submitted(self.flow.take_reports()));
+        }
+        if let Some(f) = self.submitting.as_mut()
+            && f.as_mut().poll(cx).is_ready()
+        {
+            self.submitting = None;
+            self.flow.handed_over();
+            moved = true;
+        }
+        if self.receiving.is_none() && !self.inbound.is_empty() {
+            self.receiving = Some(self.deliveries.received(std::mem::take(&mut self.inbound)));
+            self.acking = std::mem::take(&mut self.unacked);
+        }
+        if let Some(f) = self.receiving.as_mut()
+            && f.as_mut().poll(cx).is_ready()
+        {
+            self.receiving = None;
+            for seq in std::mem::take(&mut self.acking) {
+                if let Some(link) = &mut self.link {
+                    link.push_plain(|out| outbound::put_deliver_resp(out, seq));
+                }
+            }
+            moved = true;
+        }
+        moved
+    }
+
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.next.is_none() && matches!(self.phase, Phase::Bound) && self.stopping.is_none() {
+            let room = self.flow.room();
+            self.next = (room > 0).then(|| self.deliveries.next(room));
+        }
+        let Some(next) = self.next.as_mut() else { return false };
+        let Poll::Ready(offered) = next.as_mut().poll(cx) else { return false };
+        self.next = None;
+        self.flow.offer(offered.contacts, &self.config);
+        drop(offered.awake); // `poll` holds a guard of its own
+        true
+    }
+
+    fn poll_link(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut moved = false;
+        if let Some((link, _)) = self.closing.as_mut()
+            && link.poll_close(cx).is_ready()
+        {
+            self.closing = None;
+            moved = true;
+        }
+        if let Phase::Connecting { connect, .. } = &mut self.phase
+            && let Poll::Ready(result) = connect.as_mut().poll(cx)
+        {
+            match result {
+                Ok(stream) => self.connected(stream),
+                Err(e) => self.lose(&Lost::Connect(e)),
+            }
+            moved = true;
+        }
+        if self.inbound.len() >= INBOUND_MAX {
+            return moved;
+        }
+        let Some(link) = self.link.as_mut() else { return moved };
+        match link.poll_read(cx) {
+            Poll::Pending => moved,
+            Poll::Ready(Ok(true)) => {
+                self.heard = self.clock.now();
+                self.frames();
+                true
+            }
+            Poll::Ready(Ok(false)) => {
+                let cut = link.is_cut();
+                self.lose(&Lost::Closed { cut });
+                true
+            }
+            Poll::Ready(Err(e)) => {
+                self.lose(&Lost::Io(e));
+                true
+            }
+        }
+    }
+
+    fn connected(&mut self, stream: TcpStream) {
+        if let Err(e) = stream.set_nodelay(true) {
+            return self.lose(&Lost::Io(e));
+        }
+        let now = self.clock.now();
+        let mut link = Link::new(Box::new(stream), self.clock.clone());
+        (self.seq, self.enquiry, self.heard) = (1, None, now);
+        let pushed = link.push(None, |out| outbound::put_bind(out, 1, &self.config));
+        self.link = Some(link);
+        match pushed {
+            Ok(()) => self.phase = Phase::Binding { until: now.plus(self.config.response_timeout) },
+            Err(e) => self.lose(&Lost::Setting(e)),
+        }
+    }
+
+    fn frames(&mut self) {
+        while let Some(link) = self.link.as_mut() {
+            match link.frame() {
+                Ok(Some(frame)) => {
+                    self.frame(&frame);
+                    self.clock.on_wire(-1);
+                }
+                Ok(None) => return,
+                Err(e) => return self.lose(&Lost::Length(e)),
+            }
+        }
+    }
+
+    fn frame(&mut self, f: &Frame) {
+        let (now, m) = (self.clock.now(), self.monitor.clone());
+        let Some(link) = self.link.as_mut() else { return };
+        match f.id {
+            id::SUBMIT_SM_RESP => {
+                let message_id = Fields(&f.body).text().unwrap_or_default().iter().map(|&b| char::from(b)).collect();
+                let answer = self.flow.answered(f.seq, f.status, message_id, now);
+                self.count(answer);
+            }
+            id::GENERIC_NACK if matches!(self.phase, Phase::Binding { .. }) => self.lose(&Lost::Refused(f.status)),
+            // a nack of status 0 would be no refusal: call it "invalid command"
+            id::GENERIC_NACK => {
+                let answer = self.flow.answered(f.seq, f.status.max(3), String::new(), now);
+                self.count(answer);
+            }
+            id::DELIVER_SM => match inbound::read(&f.body, &self.plan, now) {
+                Ok(what) => {
+                    add(if matches!(what, Inbound::Receipt(_)) { &m.receipts } else { &m.messages }, 1);
+                    self.inbound.push(what);
+                    self.unacked.push(f.seq);
+                }
+                Err(e) => {
+                    add(&m.unreadable, 1);
+                    tracing::warn!(centre = self.config.host, cause = %e, "deliver_sm dropped");
+                    link.push_plain(|out| outbound::put_deliver_resp(out, f.seq));
+                }
+            },
+            id::ENQUIRE_LINK => {
+                link.push_plain(|out| outbound::put(out, CommandStatus::EsmeRok, f.seq, Pdu::EnquireLinkResp));
+            }
+            id::ENQUIRE_LINK_RESP => self.enquiry = None,
+            id::BIND_TRANSCEIVER_RESP if matches!(self.phase, Phase::Binding { .. }) => {
+                if f.status != 0 {
+                    return self.lose(&Lost::Refused(f.status));
+                }
+                (self.phase, self.attempts) = (Phase::Bound, 0);
+                add(&m.binds, 1);
+                m.bound.store(true, Relaxed);
+                tracing::info!(centre = self.config.host, port = self.config.port, "bound");
+            }
+            id::UNBIND => {
+                link.push_plain(|out| outbound::put(out, CommandStatus::EsmeRok, f.seq, Pdu::UnbindResp));
+                self.phase = Phase::Leaving { until: now.plus(GOODBYE) };
+            }
+            id::UNBIND_RESP if matches!(self.phase, Phase::Unbinding { .. }) => self.end(),
+            id::OUTBIND | id::ALERT_NOTIFICATION => {}
+            other if outbound::is_request(other) => link.push_plain(|out| outbound::put_nack(out, f.seq)),
+            _ => add(&m.stray, 1),
+        }
+    }
+
+    fn count(&self, answer: Answer) {
+        let m = &self.monitor;
+        let counter = match answer {
+            Answer::Accepted => &m.accepted,
+            Answer::Throttled => &m.throttled,
+            Answer::Refused => &m.refused,
+            Answer::Stray => &m.stray,
+        };
+        add(counter, 1);
+    }
+
+    /// Everything that depends on the time alone.
+    fn tick(&mut self) -> bool {
+        let now = self.clock.now();
+        let silent = self.flow.expire(now);
+        add(&self.monitor.unknown, silent);
+        if self.closing.as_ref().is_some_and(|c| c.1 <= now) {
+            self.closing = None;
+        }
+        let moved = match self.phase {
+            Phase::Down { .. } | Phase::Connecting { .. } | Phase::Binding { .. } if self.stopping.is_some() => {
+                self.end();
+                true
+            }
+            Phase::Down { until } if until <= now && self.closing.is_none() => {
+                let connect = Box::pin(TcpStream::connect((self.config.host.clone(), self.config.port)));
+                self.phase = Phase::Connecting { connect, until: now.plus(self.config.response_timeout) };
+                true
+            }
+            Phase::Connecting { until, .. } if until <= now => {
+                self.lose(&Lost::Connect(io::ErrorKind::TimedOut.into()));
+                true
+            }
+            Phase::Binding { until } if until <= now => {
+                self.lose(&Lost::Silent("the bind"));
+                true
+            }
+            Phase::Bound if self.stopping.is_some() => self.wind_down(now),
+            Phase::Bound => self.enquire(now),
+            Phase::Unbinding { until } if until <= now => {
+                self.end();
+                true
+            }
+            Phase::Leaving { until } if until <= now || !self.link.as_ref().is_some_and(Link::has_output) => {
+                self.lose(&Lost::Unbound);
+                true
+            }
+            _ => false,
+        };
+        moved || silent > 0
+    }
+
+    fn enquire(&mut self, now: Timestamp) -> bool {
+        if self.enquiry.is_some_and(|e| e.1 <= now) {
+            self.lose(&Lost::Silent("enquire_link"));
+            return true;
+        }
+        if self.enquiry.is_some() || self.heard.plus(self.config.enquire_link) > now {
+            return false;
+        }
+        let seq = self.sequence();
+        let Some(link) = self.link.as_mut() else { return false };
+        link.push_plain(|out| outbound::put(out, CommandStatus::EsmeRok, seq, Pdu::EnquireLink));
+        self.enquiry = Some((seq, now.plus(self.config.response_timeout)));
+        true
+    }
+
+    /// Unbinds when nothing is open any more.
+    fn wind_down(&mut self, now: Timestamp) -> bool {
+        if self.stopping.is_some_and(|until| until <= now) {
+            self.flow.give_back(true);
+        }
+        if !self.flow.is_idle() || self.receiving.is_some() || !self.inbound.is_empty() {
+            return false;
+        }
+        let seq = self.sequence();
+        let Some(link) = self.link.as_mut() else { return false };
+        link.push_plain(|out| outbound::put(out, CommandStatus::EsmeRok, seq, Pdu::Unbind));
+        self.phase = Phase::Unbinding { until: now.plus(self.config.response_timeout) };
+        true
+    }
+
+    /// Gates, encodes and writes as much as window, pace and socket take.
+    fn pump(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut moved = false;
+        loop {
+            let Some(link) = self.link.as_ref() else { return moved };
+            let filled = !link.has_output() && matches!(self.phase, Phase::Bound) && self.fill();
+            moved |= filled;
+            let Some(link) = self.link.as_mut() else { return moved };
+            if !link.has_output() {
+                if filled {
+                    continue; // all of that burst was cancelled
+                }
+                return moved;
+            }
+            match link.poll_flush(cx) {
+                Poll::Ready(Ok(())) => moved = true,
+                Poll::Ready(Err(e)) => {
+                    self.lose(&Lost::Io(e));
+                    return true;
+                }
+                Poll::Pending => {
+                    let back = link.take_back();
+                    // they were gated and not written: that was no progress
+                    self.monitor.submits.fetch_sub(back.len() as u64, Relaxed);
+                    back.into_iter().for_each(|seq| self.flow.unwritten(seq));
+                    return self.flow.has_reports() && self.submitting.is_none();
+                }
+            }
+        }
+    }
+
+    /// Gates and encodes one burst. Whether anything happened.
+    fn fill(&mut self) -> bool {
+        for n in 0..BURST {
+            let now = self.clock.now();
+            if self.pace.as_ref().is_some_and(|p| p.next > now) {
+                return n > 0;
+            }
+            let Some(task) = self.flow.pop(now) else { return n > 0 };
+            self.submit(task, now);
+        }
+        true
+    }
+
+    fn submit(&mut self, task: Task, now: Timestamp) {
+        let late = if task.dispatch.not_after <= now { Err(Reason::TooLate) } else { Ok(()) };
+        if let Err(reason) = late.and_then(|()| self.deliveries.gate(&task.dispatch, now)) {
+            add(&self.monitor.cancelled, 1);
+            return self.flow.cancel(&task, reason);
+        }
+        let seq = self.sequence();
+        let Some(link) = self.link.as_mut() else { return };
+        let written = self.config.source(&task.dispatch.from).ok_or(outbound::TooWide { field: "source_addr" });
+        let written = written.and_then(|source| {
+            let segment = outbound::Segment {
+                dispatch: &task.dispatch,
+                source,
+                alphabet: task.text.alphabet,
+                octets: &task.text.segments[usize::from(task.segment) - 1],
+                number: task.segment,
+                of: task.segments(),
+            };
+            link.push(Some(seq), |out| outbound::put_submit(out, seq, &segment, self.config.validity, now))
+        });
+        if written.is_err() {
+            add(&self.monitor.refused, 1);
+            return self.flow.refuse(&task, RefusalStatus::BadSource);
+        }
+        add(&self.monitor.submits, 1);
+        self.flow.written(seq, task, now);
+        if let Some(pace) = &mut self.pace {
+            pace.next = pace.next.max(now.minus(Span::millis(10))).plus(pace.interval);
+        }
+    }
+
+    /// The connection is gone or given up: what is unanswered is unknown; we try again after a wait.
+    fn lose(&mut self, why: &Lost) {
+        let now = self.clock.now();
+        let unknown = self.drop_link(now);
+        if let Phase::Over = self.phase {
+            return;
+        }
+        let (first, longest) = self.config.reconnect_backoff;
+        let wait = if matches!(why, Lost::Refused(_)) {
+            longest
+        } else {
+            Span(first.0.saturating_mul(1 << self.attempts.min(30)).min(longest.0))
+        };
+        self.attempts = self.attempts.saturating_add(1);
+        self.phase = Phase::Down { until: now.plus(wait) };
+        add(&self.monitor.lost_connections, 1);
+        let cause = std::error::Error::source(why).map(ToString::to_string);
+        tracing::warn!(centre = self.config.host, port = self.config.port, unknown, cause, wait = ?wait, "{why}");
+    }
+
+    /// Stopped: no more connection after this one.
+    fn end(&mut self) {
+        if self.stopping.is_none() {
+            return self.lose(&Lost::Unbound);
+        }
+        self.phase = Phase::Over;
+        self.flow.give_back(true);
+        self.drop_link(self.clock.now());
+    }
+
+    fn drop_link(&mut self, now: Timestamp) -> usize {
+        let unknown = self.flow.lost();
+        add(&self.monitor.unknown, unknown);
+        self.monitor.bound.store(false, Relaxed);
+        // the centre sends again what we did not acknowledge
+        self.unacked.clear();
+        self.acking.clear();
+        self.enquiry = None;
+        if let Some(mut link) = self.link.take() {
+            link.abandon();
+            self.closing = Some((link, now.plus(GOODBYE)));
+        }
+        unknown
+    }
+
+    fn sequence(&mut self) -> u32 {
+        // 1–0x7fffffff (SMPP 3.4 §3.2)
+        self.seq = if self.seq >= 0x7fff_ffff { 1 } else { self.seq + 1 };
+        self.seq
+    }
+
+    fn due(&mut self) -> Option<Timestamp> {
+        let phase = match self.phase {
+            Phase::Down { until } if self.closing.is_none() => Some(until),
+            Phase::Connecting { until, .. }
+            | Phase::Binding { until }
+            | Phase::Unbinding { until }
+            | Phase::Leaving { until } => Some(until),
+            Phase::Bound if self.stopping.is_some() => self.stopping.filter(|_| !self.flow.is_idle()),
+            Phase::Bound => Some(self.enquiry.map_or(self.heard.plus(self.config.enquire_link), |e| e.1)),
+            Phase::Down { .. } | Phase::Over => None,
+        };
+        let pace = self.pace.as_ref().filter(|_| self.flow.has_ready()).map(|p| p.next);
+        let closing = self.closing.as_ref().map(|c| c.1);
+        let flow = self.flow.due();
+        [phase, pace, closing, flow].into_iter().flatten().min()
+    }
+
+    /// Arms the timer for what is due first; whether something is due now.
+    fn poll_timer(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some(due) = self.due() else {
+            self.timer = None;
+            return false;
+        };
+        // a timer that rings too early costs less than a new one after every answer
+        if self.timer.as_ref().is_none_or(|t| t.0 > due || t.0.plus(Span::secs(1)) < due) {
+            self.timer = Some((due, self.timers.sleep_until(due)));
+        }
+        let Some((_, timer)) = self.timer.as_mut() else { return false };
+        if timer.as_mut().poll(cx).is_pending() {
+            return false;
+        }
+        self.timer = None;
+        true
+    }
+}

@@ -1,0 +1,159 @@
+//! One connection: what is written next, what has been read, and the account of PDUs on the wire.
+//!
+//! The account (`Clock::on_wire`) counts every whole PDU and, once for each direction, the end of the stream.
+
+use super::frame::{self, BadLength, Frame, Place};
+use kairos_model::clock::SharedClock;
+use std::{
+    collections::VecDeque,
+    io,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_util::bytes::{Buf, BytesMut};
+
+/// Octets taken from the socket at once.
+const READ: usize = 64 * 1024;
+
+/// A stream to a centre: plain TCP now, TLS later.
+pub(super) trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
+
+/// A PDU in the outbox.
+struct Waiting {
+    place: Place,
+    /// The sequence number of a submit_sm, which may be taken back while not an octet of it is written.
+    submit: Option<u32>,
+}
+
+pub(super) struct Link {
+    io: Box<dyn Io>,
+    clock: SharedClock,
+    inbox: BytesMut,
+    outbox: BytesMut,
+    waiting: VecDeque<Waiting>,
+    /// Octets written on this connection; places count from its start.
+    written: usize,
+    scratch: Box<[u8]>,
+    ended: bool,
+}
+
+impl Link {
+    pub fn new(io: Box<dyn Io>, clock: SharedClock) -> Self {
+        Self {
+            io,
+            clock,
+            inbox: BytesMut::new(),
+            outbox: BytesMut::new(),
+            waiting: VecDeque::new(),
+            written: 0,
+            scratch: vec![0; READ].into_boxed_slice(),
+            ended: false,
+        }
+    }
+
+    /// Appends one PDU that `put` writes. Where `put` fails, nothing is appended.
+    pub fn push<E>(&mut self, submit: Option<u32>, put: impl FnOnce(&mut BytesMut) -> Result<(), E>) -> Result<(), E> {
+        let before = self.outbox.len();
+        if let Err(e) = put(&mut self.outbox) {
+            self.outbox.truncate(before);
+            return Err(e);
+        }
+        self.clock.on_wire(1);
+        let place = self.written + before..self.written + self.outbox.len();
+        self.waiting.push_back(Waiting { place, submit });
+        Ok(())
+    }
+
+    /// As [`Link::push`], for a PDU that always fits.
+    pub fn push_plain(&mut self, put: impl FnOnce(&mut BytesMut)) {
+        let Ok(()) = self.push(None, |out| {
+            put(out);
+            Ok::<(), std::convert::Infallible>(())
+        });
+    }
+
+    pub fn has_output(&self) -> bool {
+        !self.outbox.is_empty()
+    }
+
+    /// Writes until the outbox is empty or the socket takes no more.
+    pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.outbox.is_empty() {
+            let n = ready!(Pin::new(&mut self.io).poll_write(cx, &self.outbox))?;
+            if n == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.outbox.advance(n);
+            self.written += n;
+            while self.waiting.front().is_some_and(|w| w.place.end <= self.written) {
+                self.waiting.pop_front();
+            }
+        }
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    /// Takes back the submits of which nothing is written yet, the last first. They stand at the end of the outbox.
+    pub fn take_back(&mut self) -> Vec<u32> {
+        let mut back = Vec::new();
+        while let Some(Waiting { place, submit: Some(seq) }) = self.waiting.back()
+            && place.start >= self.written
+        {
+            back.push(*seq);
+            self.outbox.truncate(place.start - self.written);
+            self.waiting.pop_back();
+        }
+        self.clock.on_wire(-(back.len() as i64));
+        back
+    }
+
+    /// Reads what is there. `false` at the end of the stream, which an error is, too.
+    pub fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        if self.ended {
+            return Poll::Ready(Ok(false));
+        }
+        let mut buf = ReadBuf::new(&mut self.scratch);
+        let result = ready!(Pin::new(&mut self.io).poll_read(cx, &mut buf));
+        if result.is_err() || buf.filled().is_empty() {
+            self.ended = true;
+            self.clock.on_wire(-1);
+        }
+        result?;
+        self.inbox.extend_from_slice(buf.filled());
+        Poll::Ready(Ok(!self.ended))
+    }
+
+    /// The next whole PDU that was read. The caller calls `on_wire(-1)` when it has dealt with it.
+    pub fn frame(&mut self) -> Result<Option<Frame>, BadLength> {
+        frame::next(&mut self.inbox)
+    }
+
+    /// Whether the stream ended in the middle of a PDU.
+    pub fn is_cut(&self) -> bool {
+        self.ended && !self.inbox.is_empty()
+    }
+
+    /// Nothing more will be written: what was not written whole comes off the account, and our end goes onto it.
+    pub fn abandon(&mut self) {
+        self.clock.on_wire(1 - self.waiting.len() as i64);
+        self.waiting.clear();
+        self.outbox.clear();
+    }
+
+    /// After [`Link::abandon`]: says goodbye and reads on until the peer does, so that nothing is left on the account.
+    pub fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if Pin::new(&mut self.io).poll_shutdown(cx).is_pending() {
+            return Poll::Pending;
+        }
+        loop {
+            while let Ok(Some(_)) = self.frame() {
+                self.clock.on_wire(-1);
+            }
+            match ready!(self.poll_read(cx)) {
+                Ok(true) => {}
+                Ok(false) | Err(_) => return Poll::Ready(()),
+            }
+        }
+    }
+}
