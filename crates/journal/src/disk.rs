@@ -1,73 +1,12 @@
-//! What the durable parts ask of a disk, and the real one.
+//! The disk of the machine.
 
+use kairos_model::disk::{Disk, DiskFile, DiskReader};
 use std::{
     fs::{File, OpenOptions},
     io::{self, Write},
     os::unix::fs::FileExt,
-    path::{Path, PathBuf},
+    path::Path,
 };
-
-/// A disk. Names become durable with [`Disk::sync_dir`] of their directory, bytes with [`DiskFile::sync_data`].
-pub trait Disk: Send + Sync {
-    /// A new, empty file; fails where the path exists.
-    fn create_append(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
-    /// An existing file, to write behind its end.
-    fn open_append(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
-    /// The whole file.
-    fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
-    /// At most `len` bytes from `offset`; fewer only at the end of the file.
-    fn read_at(&self, path: &Path, offset: u64, len: usize) -> io::Result<Vec<u8>>;
-    /// Atomic on one file system; durable after `sync_dir`.
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
-    fn remove(&self, path: &Path) -> io::Result<()>;
-    /// Names of the files in a directory, sorted; directories are left out.
-    fn list(&self, dir: &Path) -> io::Result<Vec<String>>;
-    /// Names of the directories in a directory, sorted.
-    fn list_dirs(&self, dir: &Path) -> io::Result<Vec<String>>;
-    fn create_dir_all(&self, dir: &Path) -> io::Result<()>;
-    fn sync_dir(&self, dir: &Path) -> io::Result<()>;
-    fn len(&self, path: &Path) -> io::Result<u64>;
-    /// Cuts a file and syncs it.
-    fn truncate(&self, path: &Path, len: u64) -> io::Result<()>;
-
-    /// Replaces or makes a small file so that after a crash it is wholly old or wholly new:
-    /// temporary file, sync, rename, sync of the directory.
-    fn write_whole(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
-        let temp = temporary(path);
-        match self.remove(&temp) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
-            _ => {}
-        }
-        let mut file = self.create_append(&temp)?;
-        file.append(bytes)?;
-        file.sync_data()?;
-        drop(file);
-        self.rename(&temp, path)?;
-        self.sync_dir(path.parent().unwrap_or(Path::new(".")))
-    }
-}
-
-/// Where [`Disk::write_whole`] writes before its rename; a file of this suffix found at start is left over from a crash.
-pub const TEMPORARY_SUFFIX: &str = ".tmp";
-
-fn temporary(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(TEMPORARY_SUFFIX);
-    PathBuf::from(name)
-}
-
-/// An open file that only grows.
-pub trait DiskFile: Send {
-    /// Writes all bytes behind the end; after an error an unknown part of them is there.
-    fn append(&mut self, bytes: &[u8]) -> io::Result<()>;
-    /// fdatasync: after it returned, everything appended survives a crash. After an error nothing is known.
-    fn sync_data(&mut self) -> io::Result<()>;
-    /// Bytes in the file, synced or not.
-    fn len(&self) -> u64;
-    fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-}
 
 /// The disk of the machine.
 #[derive(Clone, Copy, Debug, Default)]
@@ -89,6 +28,14 @@ impl DiskFile for RealFile {
     }
     fn len(&self) -> u64 {
         self.len
+    }
+}
+
+struct RealReader(File);
+
+impl DiskReader for RealReader {
+    fn read_exact_at(&self, offset: u64, bytes: &mut [u8]) -> io::Result<()> {
+        self.0.read_exact_at(bytes, offset)
     }
 }
 
@@ -122,6 +69,9 @@ impl Disk for RealDisk {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         std::fs::read(path)
     }
+    fn open_read(&self, path: &Path) -> io::Result<Box<dyn DiskReader>> {
+        Ok(Box::new(RealReader(File::open(path)?)))
+    }
     fn read_at(&self, path: &Path, offset: u64, len: usize) -> io::Result<Vec<u8>> {
         let file = File::open(path)?;
         let left = file.metadata()?.len().saturating_sub(offset);
@@ -154,5 +104,10 @@ impl Disk for RealDisk {
         let file = OpenOptions::new().write(true).open(path)?;
         file.set_len(len)?;
         file.sync_all()
+    }
+    fn overwrite(&self, path: &Path, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        let file = OpenOptions::new().write(true).open(path)?;
+        file.write_all_at(bytes, offset)?;
+        file.sync_data()
     }
 }

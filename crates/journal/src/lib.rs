@@ -16,19 +16,21 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
-pub mod disk;
+mod disk;
 mod error;
 mod format;
 mod log;
-mod mem;
 mod partition;
 mod reader;
 mod segment;
 
-pub use disk::{Disk, DiskFile, RealDisk};
+pub use disk::RealDisk;
 pub use error::{CommitFailed, JournalError};
 pub use format::{FORMAT_VERSION, Position, RECORD_LIMIT};
+pub use kairos_model::{
+    disk::{Disk, DiskFile, DiskReader},
+    mem_disk::{Fault, MemDisk},
+};
 pub use log::{Journal, JournalConfig, Opened};
-pub use mem::{Fault, MemDisk};
 pub use partition::{OpenedPartition, PartitionLog, Torn};
 pub use reader::{Reader, Record, RecordRef};

@@ -1,13 +1,15 @@
 //! The journal: its partitions under one directory.
 
 use crate::{
-    disk::{Disk, TEMPORARY_SUFFIX},
     error::{CommitFailed, JournalError},
     format::{GROUP_HEADER_LEN, HEADER_LEN, Position, RECORD_LIMIT, RECORD_OVERHEAD_MAX},
     partition::{Limits, OpenedPartition, PartitionLog, Poison, Torn},
     reader::Reader,
 };
-use kairos_model::{TenantId, Timestamp};
+use kairos_model::{
+    TenantId, Timestamp,
+    disk::{Disk, TEMPORARY_SUFFIX},
+};
 use std::{path::Path, sync::Arc};
 
 /// Shape and limits of a journal.

@@ -1,13 +1,15 @@
 //! One partition: a chain of segments, the last one open for writing, and the group that is being filled.
 
 use crate::{
-    disk::{Disk, DiskFile},
     error::{CommitFailed, JournalError},
     format::{ALIGN, GroupBuffer, HEADER_LEN, Header, Position, RECORD_OVERHEAD_MAX},
     reader::Reader,
     segment::{Scan, Segment, path_of, position_of, scan},
 };
-use kairos_model::{TenantId, Timestamp};
+use kairos_model::{
+    TenantId, Timestamp,
+    disk::{Disk, DiskFile},
+};
 use std::{
     io,
     path::PathBuf,

@@ -1,12 +1,11 @@
 //! Reading committed records back, a segment in memory at a time.
 
 use crate::{
-    disk::Disk,
     error::JournalError,
     format::{Group, HEADER_LEN, Position, record_at},
     segment::Segment,
 };
-use kairos_model::Timestamp;
+use kairos_model::{Timestamp, disk::Disk};
 use std::sync::Arc;
 
 /// A record that owns its payload.

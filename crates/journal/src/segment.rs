@@ -1,12 +1,11 @@
 //! One segment file: its name, its header against what is expected, and the scan that finds its sound end.
 
 use crate::{
-    disk::Disk,
     error::JournalError,
     format::{FORMAT_VERSION, GROUP_HEADER_LEN, Group, HEADER_LEN, Header, HeaderFault, Position, group_at, record_at},
     partition::Limits,
 };
-use kairos_model::Timestamp;
+use kairos_model::{Timestamp, disk::Disk};
 use std::path::{Path, PathBuf};
 
 const SUFFIX: &str = ".seg";

@@ -11,9 +11,11 @@
 pub mod channel;
 pub mod clock;
 pub mod decision;
+pub mod disk;
 pub mod event;
 pub mod hash;
 pub mod id;
+pub mod mem_disk;
 pub mod money;
 pub mod msisdn;
 pub mod sms;

@@ -1,4 +1,4 @@
-//! A simulated disk: it knows what was synced and what was not, forgets and tears the rest in a crash, and fails on
+//! A simulated disk, for tests and simulation: memory only. It knows what was synced and what was not, forgets and tears the rest in a crash, and fails on
 //! demand.
 //!
 //! What it models: bytes are durable after `sync_data`, names after `sync_dir`. In a crash each 512-byte sector of the
@@ -6,8 +6,10 @@
 //! that changed since the last `sync_dir` is as it was or as it became, on its own (so effects are also reordered).
 //! Directories themselves are durable at once.
 
-use crate::disk::{Disk, DiskFile};
-use kairos_model::hash;
+use crate::{
+    disk::{Disk, DiskFile, DiskReader},
+    hash,
+};
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,
@@ -52,6 +54,11 @@ struct State {
 /// A simulated disk; clones share it.
 #[derive(Clone, Default)]
 pub struct MemDisk(Arc<Mutex<State>>);
+
+struct MemReader {
+    disk: MemDisk,
+    inode: usize,
+}
 
 struct MemFile {
     disk: MemDisk,
@@ -220,6 +227,10 @@ impl Disk for MemDisk {
         let s = self.state();
         Ok(s.inodes[s.inode(path)?].live.clone())
     }
+    fn open_read(&self, path: &Path) -> io::Result<Box<dyn DiskReader>> {
+        let inode = self.state().inode(path)?;
+        Ok(Box::new(MemReader { disk: self.clone(), inode }))
+    }
     fn read_at(&self, path: &Path, offset: u64, len: usize) -> io::Result<Vec<u8>> {
         let s = self.state();
         let live = &s.inodes[s.inode(path)?].live;
@@ -274,6 +285,29 @@ impl Disk for MemDisk {
         let inode = &mut s.inodes[inode];
         inode.live.truncate(len as usize);
         inode.kept = inode.live.len();
+        Ok(())
+    }
+    fn overwrite(&self, path: &Path, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        let mut s = self.state();
+        let inode = s.inode(path)?;
+        let fate = s.check("write in place failed");
+        let at = offset as usize;
+        let Some(place) = s.inodes[inode].live.get_mut(at..at + bytes.len()) else {
+            return Err(eio("the file is shorter"));
+        };
+        // a failed write in place leaves a part of the bytes
+        let written = if fate.is_ok() { bytes.len() } else { bytes.len() / 2 };
+        place[..written].copy_from_slice(&bytes[..written]);
+        fate
+    }
+}
+
+impl DiskReader for MemReader {
+    fn read_exact_at(&self, offset: u64, bytes: &mut [u8]) -> io::Result<()> {
+        let s = self.disk.state();
+        let at = offset as usize;
+        let from = s.inodes[self.inode].live.get(at..at + bytes.len()).ok_or(io::ErrorKind::UnexpectedEof)?;
+        bytes.copy_from_slice(from);
         Ok(())
     }
 }
