@@ -1,0 +1,140 @@
+//! What can go wrong with the catalog, whose fault it is, and what to do.
+
+use super::audit::Broken;
+use crate::{check::Findings, state::Illegal};
+use kairos_model::{CampaignVersion, TenantId, Timestamp};
+use std::path::{Path, PathBuf};
+
+/// Whose fault an error is: the command line's exit code and HTTP's status follow from it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// The request is wrong as it stands.
+    Invalid,
+    NotFound,
+    Denied,
+    /// Right as such, but not in this state.
+    Conflict,
+    /// Another time it may work.
+    Unavailable,
+    /// The stored data is damaged, or the program is wrong.
+    Failure,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum CatalogError {
+    #[error("cannot open the catalog `{path}`: {why}")]
+    Open {
+        path: PathBuf,
+        why: &'static str,
+        #[source]
+        cause: sqlx::Error,
+    },
+    #[error("the catalog `{path}` has schema {found}, newer than the {known} of this program; run the newer program")]
+    Newer { path: PathBuf, found: i64, known: i64 },
+    #[error("cannot bring the catalog `{path}` to this program's schema; restore it from a backup")]
+    Migrate {
+        path: PathBuf,
+        #[source]
+        cause: Box<sqlx::migrate::MigrateError>,
+    },
+    #[error("the catalog `{path}` belongs to tenant {found}, not to {expected}; check the data directory")]
+    OtherTenant { path: PathBuf, found: String, expected: TenantId },
+    #[error("cannot {doing}: another process is writing to the catalog; try again")]
+    Locked {
+        doing: &'static str,
+        #[source]
+        cause: sqlx::Error,
+    },
+    #[error("cannot {doing}: the catalog does not answer")]
+    Store {
+        doing: &'static str,
+        #[source]
+        cause: sqlx::Error,
+    },
+    #[error("the catalog holds a damaged {what}: {why}; run `kairos audit verify`")]
+    Damaged { what: String, why: String },
+    #[error("{0}")]
+    Broken(Broken),
+    #[error("no campaign `{0}`")]
+    NoCampaign(String),
+    #[error("campaign `{slug}` has no version {version}")]
+    NoVersion { slug: String, version: CampaignVersion },
+    #[error("campaign `{0}` is there already; edit it, or choose another id")]
+    Exists(String),
+    #[error("`{given}` cannot become the definition of `{slug}`: a campaign's id never changes")]
+    OtherId { slug: String, given: String },
+    #[error("campaign `{slug}` is at version {found}, not {expected}; read it again and repeat the edit")]
+    Stale { slug: String, found: CampaignVersion, expected: CampaignVersion },
+    #[error("`{slug}` cannot be submitted:\n{findings}")]
+    Findings { slug: String, findings: Findings },
+    #[error(transparent)]
+    Illegal(#[from] Illegal),
+    #[error("cannot start wave {wave} of `{slug}`: {why}")]
+    Wave { slug: String, wave: u16, why: String },
+    #[error("no user `{0}`")]
+    NoUser(String),
+    #[error("user `{0}` is there already")]
+    UserExists(String),
+    #[error("user `{0}` is no longer active")]
+    Inactive(String),
+    #[error("`{given}` is no {what}; {rule}")]
+    Word { what: &'static str, given: String, rule: &'static str },
+    #[error("the idempotency key was used for another request; use a new key")]
+    KeyReused,
+    #[error("the first request with this idempotency key is still running; ask again after {until}")]
+    KeyBusy { until: Timestamp },
+    #[error("`{0}` is no cursor of this list; begin without one")]
+    Cursor(String),
+}
+
+impl CatalogError {
+    pub const fn kind(&self) -> Kind {
+        match self {
+            Self::Findings { .. } | Self::OtherId { .. } | Self::Word { .. } | Self::Cursor(_) => Kind::Invalid,
+            Self::NoCampaign(_) | Self::NoVersion { .. } | Self::NoUser(_) => Kind::NotFound,
+            Self::Inactive(_) | Self::Illegal(Illegal::OwnWork { .. } | Illegal::System { .. }) => Kind::Denied,
+            Self::Illegal(Illegal::Reason { .. }) => Kind::Invalid,
+            Self::Exists(_)
+            | Self::Stale { .. }
+            | Self::Illegal(_)
+            | Self::Wave { .. }
+            | Self::UserExists(_)
+            | Self::KeyReused
+            | Self::KeyBusy { .. } => Kind::Conflict,
+            Self::Open { .. } | Self::Locked { .. } | Self::Store { .. } => Kind::Unavailable,
+            Self::Newer { .. }
+            | Self::Migrate { .. }
+            | Self::OtherTenant { .. }
+            | Self::Damaged { .. }
+            | Self::Broken(_) => Kind::Failure,
+        }
+    }
+
+    pub(super) fn opening(path: &Path, cause: sqlx::Error) -> Self {
+        let why = match code(&cause) {
+            Some(5 | 6) => "another process is writing to it; try again",
+            Some(26) => "it is not a catalog (no SQLite file); restore it from a backup",
+            Some(11) => "it is damaged; restore it from a backup",
+            Some(14) => "it cannot be opened or made; check that its folder is there and may be written",
+            Some(8) => "it may not be written; check its owner and permissions",
+            Some(13) => "the disk is full; free some space",
+            Some(10) => "the disk reports an error; look at the system's log",
+            _ => "SQLite refuses it; the cause says why",
+        };
+        Self::Open { path: path.to_owned(), why, cause }
+    }
+    pub(super) fn store(doing: &'static str, cause: sqlx::Error) -> Self {
+        match code(&cause) {
+            Some(5 | 6) => Self::Locked { doing, cause },
+            _ => Self::Store { doing, cause },
+        }
+    }
+    pub(super) fn damaged(what: impl Into<String>, why: impl std::fmt::Display) -> Self {
+        Self::Damaged { what: what.into(), why: why.to_string() }
+    }
+}
+
+/// SQLite's primary result code, where the error carries one (the extended code's low byte).
+fn code(e: &sqlx::Error) -> Option<u32> {
+    e.as_database_error()?.code()?.parse::<u32>().ok().map(|c| c & 0xff)
+}
