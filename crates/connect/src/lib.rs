@@ -1,6 +1,7 @@
-//! Sources and channels; the one layout reader
+//! Sources and channels: the only crate that speaks foreign protocols, and the one layout reader.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod channel;
+pub mod layout;
 pub mod smpp;
