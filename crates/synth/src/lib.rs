@@ -10,14 +10,23 @@
 //! - a number has at most one holder at any instant, also when it changes hands;
 //! - a call inside the base has two records, one of each side.
 
+mod bill;
 mod circle;
+mod contact;
 mod draw;
+mod files;
+mod names;
 mod number;
 mod province;
+mod rate;
 pub mod response;
+mod rows;
 mod subscriber;
+mod text;
+mod usage;
 mod vocab;
 
+pub use files::{FileKind, SUBSCRIBERS_IN_CHUNK};
 pub use number::OWN_PREFIXES;
 pub use province::{Index, KEY_LEN, MONTHS_MAX, Month, Province, SUBSCRIBERS_MAX, SynthConfig, SynthError};
 pub use response::{Order, Reply, ReplyKind, Responses, Truth};

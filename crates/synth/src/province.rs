@@ -1,6 +1,6 @@
 //! The province: its configuration, its months, and what names a subscriber.
 
-use crate::number::NumberSpace;
+use crate::{number::NumberSpace, text::Days};
 use kairos_model::{LocalDay, Span, Timestamp};
 use std::fmt;
 
@@ -87,6 +87,7 @@ pub struct Province {
     pub(crate) config: SynthConfig,
     pub(crate) months: Vec<Month>,
     pub(crate) numbers: NumberSpace,
+    pub(crate) days: Days,
 }
 
 /// Half of the number blocks; the other half holds the numbers of those who changed theirs.
@@ -105,7 +106,8 @@ impl Province {
             return Err(SynthError::Offset { given: config.utc_offset });
         }
         let months = calendar(config.from, config.months).ok_or(SynthError::From { given: config.from })?;
-        Ok(Self { config, months, numbers: NumberSpace::new(config.seed) })
+        let days = Days::new(config.from, months.iter().map(|m| u32::from(m.days)).sum::<u32>() + 62);
+        Ok(Self { config, months, numbers: NumberSpace::new(config.seed), days })
     }
     pub fn config(&self) -> &SynthConfig {
         &self.config

@@ -50,12 +50,12 @@ impl Subscriber {
     pub fn age(&self, year: i16) -> i16 {
         year - self.birth_year
     }
-    /// What the trend makes of a month's use, from 0; declining: down by a quarter or more each month.
+    /// What the trend makes of a month's use, from 0; declining: halved each month, the rental apart.
     pub fn trend_factor(&self, month: usize) -> f64 {
         match self.trend {
             Trend::Steady => 1.0,
             Trend::Growing => [0.8, 1.05, 1.35][month.min(2)],
-            Trend::Declining => [1.5, 1.0, 0.62, 0.4][month.min(3)],
+            Trend::Declining => [1.9, 1.0, 0.5, 0.25][month.min(3)],
         }
     }
     /// The region's code.
