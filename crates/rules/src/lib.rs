@@ -16,6 +16,7 @@
 mod check;
 pub mod date;
 pub mod eval;
+pub mod explain;
 mod json;
 mod lex;
 pub mod limits;
@@ -25,11 +26,15 @@ mod print;
 mod problem;
 mod raw;
 mod suggest;
+pub mod testing;
+pub mod trace;
 mod tree;
 mod types;
 
 pub use date::{Anchor, DateUnit, DateValue, Relative};
 pub use eval::{Compiled, Facts, Members, Value};
+pub use explain::{Lang, explain, explain_clause};
 pub use problem::{Code, Place, Problem, Problems};
+pub use trace::{Trace, trace};
 pub use tree::{Cmp, Condition, HasMode, Leaf, Literal, Node, TagLeaf, TagUse, Test};
 pub use types::{Catalogue, MemoryCatalogue, Named, TagInfo, TagType, ValueLabel, valid_id};

@@ -12,13 +12,6 @@ pub(crate) fn text(root: &Node) -> String {
     out
 }
 
-/// The canonical text of one clause.
-pub(crate) fn leaf_text(leaf: &Leaf) -> String {
-    let mut out = String::new();
-    write_leaf(&mut out, leaf);
-    out
-}
-
 fn node(out: &mut String, n: &Node, root: bool) {
     let (members, joint) = match n {
         Node::Leaf(l) => return write_leaf(out, l),
