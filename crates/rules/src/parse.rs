@@ -196,6 +196,7 @@ impl Parser {
         let starts_clause = matches!(self.ahead(1), Kind::Word(_) | Kind::Open);
         match self.kind() {
             Kind::Bad => starts_clause,
+            k if Self::is_word(k, &JOINTS) => false,
             Kind::Word(w) => {
                 let not = Self::is_word(self.ahead(1), &["not"]);
                 let operator = Self::is_word(self.ahead(if not { 2 } else { 1 }), &OPERATOR_WORDS);

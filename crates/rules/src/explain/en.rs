@@ -82,17 +82,17 @@ fn has(name: &str, mode: HasMode, words: &[&str], negated: bool) -> String {
     let all = words.join(", ");
     match (mode, words, negated) {
         (HasMode::Any, [], false) | (HasMode::All, [], true) => {
-            format!("{name} include one of no values (which never holds)")
+            format!("has one of no values among {name} (which never holds)")
         }
         (HasMode::All, [], false) | (HasMode::Any, [], true) => {
-            format!("{name} include all of no values (which always holds)")
+            format!("has all of no values among {name} (which always holds)")
         }
-        (_, [one], false) => format!("{name} include {one}"),
-        (_, [one], true) => format!("{name} do not include {one}"),
-        (HasMode::Any, _, false) => format!("{name} include at least one of {all}"),
-        (HasMode::Any, _, true) => format!("{name} include none of {all}"),
-        (HasMode::All, _, false) => format!("{name} include all of {all}"),
-        (HasMode::All, _, true) => format!("{name} do not include all of {all}"),
+        (_, [one], false) => format!("has {one} among {name}"),
+        (_, [one], true) => format!("does not have {one} among {name}"),
+        (HasMode::Any, _, false) => format!("has at least one of {all} among {name}"),
+        (HasMode::Any, _, true) => format!("has none of {all} among {name}"),
+        (HasMode::All, _, false) => format!("has all of {all} among {name}"),
+        (HasMode::All, _, true) => format!("lacks at least one of {all} among {name}"),
     }
 }
 
