@@ -1,3 +1,4 @@
+#![allow(clippy::unwrap_used)]
 //! The operator's files as a reader meets them.
 
 use kairos_model::{NumberPlan, hash, money, table};
