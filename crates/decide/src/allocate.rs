@@ -84,7 +84,8 @@ impl Allocator {
         }
         Grant::Granted
     }
-    fn affordable(&self, c: &Campaign) -> bool {
+    /// Whether one more contact fits the budget.
+    pub fn affordable(&self, c: &Campaign) -> bool {
         c.budget.is_none_or(|b| self.spent_by(c.id).checked_add(c.cost.micros).is_some_and(|sum| sum <= b.micros))
     }
     /// Enters one granted contact, as replay does.

@@ -156,13 +156,7 @@ fn standing<F: Facts + ?Sized>(
 }
 
 /// The two caps over the history; returns the campaign of the latest contact behind the first of them that holds.
-fn caps(
-    state: &State,
-    c: &Campaign,
-    own: Option<ContactId>,
-    now: Timestamp,
-    j: &mut Judgement,
-) -> Option<CampaignId> {
+fn caps(state: &State, c: &Campaign, own: Option<ContactId>, now: Timestamp, j: &mut Judgement) -> Option<CampaignId> {
     let (mut same, mut other) = (None::<(Timestamp, CampaignId)>, None::<(Timestamp, CampaignId)>);
     for e in state.history() {
         if own.is_some_and(|k| e.is(c.id, k)) {

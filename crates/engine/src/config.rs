@@ -1,6 +1,6 @@
 //! What the engine is given at start: limits, and where its checkpoints lie.
 
-use kairos_journal::Disk;
+use kairos_model::disk::Disk;
 use kairos_model::{Channel, Span, TenantId};
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 

@@ -1,126 +1,195 @@
-//! The engine's face. (The bodies follow; the signatures are final.)
+//! The engine's face: opening, one group commit a call, and the clock that never goes back.
 
 use crate::{
+    checkpoint,
     config::EngineConfig,
+    core::{Core, Shelf},
     error::EngineError,
     input::Input,
     library::Library,
-    output::{ContactView, Member, Offered, Output, Recovered, Sums, Waterfall, WaveView},
+    output::{Output, Recovered},
+    record::Rec,
+    trail::{self, PARTITION, TrailReader},
 };
-use kairos_decide::{Facts, Judgement, Playbook};
-use kairos_journal::Journal;
-use kairos_model::{CampaignId, Channel, ContactId, PlaybookId, Reason, SnapshotId, SubscriberId, Timestamp, WaveNo};
-use roaring::RoaringBitmap;
+use kairos_journal::{Journal, JournalError, Position};
+use kairos_model::{Reason, Timestamp};
 use std::sync::Arc;
 
 /// See the crate. One engine owns its journal and checkpoint directory; calls take it by `&mut`.
 pub struct Engine {
-    config: EngineConfig,
-    journal: Journal,
-    library: Arc<dyn Library>,
+    pub(crate) config: EngineConfig,
+    pub(crate) journal: Journal,
+    pub(crate) shelf: Shelf,
+    pub(crate) core: Core,
+    /// When time alone makes something due, as of the last call.
+    pub(crate) due: Option<Timestamp>,
+    since_checkpoint: u64,
+    failed: bool,
 }
 
 impl Engine {
-    /// Loads the newest whole checkpoint and replays the journal behind it.
+    /// Loads the newest whole checkpoint and replays the journal behind it. Torn checkpoints are passed over and named in
+    /// the notes; one of a newer program, of another tenant or ahead of the journal is an error, and so is a playbook,
+    /// snapshot or audience that the journal names and the library lacks.
     pub fn open(
         config: EngineConfig,
         journal: Journal,
         library: Arc<dyn Library>,
     ) -> Result<(Self, Recovered), EngineError> {
-        let found = Recovered { last: None, replayed: 0, unknown: Vec::new(), notes: Vec::new() };
-        Ok((Self { config, journal, library }, found))
+        let mut shelf = Shelf::new(library);
+        let ends = (journal.first(PARTITION), journal.end(PARTITION));
+        let loaded = checkpoint::load(&config, ends, &mut shelf)?;
+        let mut core = loaded.core;
+        let mut replayed = 0;
+        let mut records = journal.read_from(PARTITION, loaded.position)?;
+        while let Some(record) = records.next_ref() {
+            let record = record?;
+            let at = record.position;
+            let rec = Rec::decode(record.kind, record.payload).map_err(|e| crate::core::Fault::from(e).at(at))?;
+            core.apply(record.stamp, &rec, &mut shelf).map_err(|e| e.at(at))?;
+            replayed += 1;
+        }
+        for wave in &mut core.waves {
+            wave.told = wave.sums().is_settled();
+        }
+        let last = core.last;
+        let mut engine = Self { config, journal, shelf, core, due: None, since_checkpoint: replayed, failed: false };
+        let lost: Vec<_> = engine.core.ledger.in_flight.iter().map(|&(_, id)| id).collect();
+        let named: Vec<_> =
+            lost.iter().filter_map(|id| Some(engine.core.which(*id, engine.core.ledger.get(*id)?))).collect();
+        let mut told = Vec::new();
+        for part in named.chunks(RECORD_LINES) {
+            engine.record(last, &Rec::Recovered(part.to_vec()), &mut told)?;
+        }
+        engine.journal.commit()?;
+        engine.due = Some(last);
+        let last = (last > Timestamp::MIN).then_some(last);
+        Ok((engine, Recovered { last, replayed, unknown: lost, notes: loaded.notes }))
     }
-    /// Applies the inputs and whatever is due at `now`, in one group commit. Outputs are durable.
-    pub fn handle(&mut self, _now: Timestamp, _inputs: &[Input]) -> Result<Vec<Output>, EngineError> {
-        Err(EngineError::Poisoned)
+
+    /// Applies the inputs, then whatever is due at `now`, in one group commit. Outputs are durable. An error is fatal.
+    pub fn handle(&mut self, now: Timestamp, inputs: &[Input]) -> Result<Vec<Output>, EngineError> {
+        self.call(now, |engine, stamp, out| {
+            for (i, input) in inputs.iter().enumerate() {
+                engine.input(stamp, i, input, out)?;
+            }
+            engine.lapse(stamp, out)?;
+            engine.pump(stamp, out)
+        })
+        .map(|(_, out)| out)
     }
-    /// Contacts to send now, at most `max` and at most what the channel's window leaves; durable as offered.
-    /// The outputs are what else became durable on the way (decisions, cancellations).
-    pub fn offer(
+
+    /// One call from outside: a stamp, changes, one commit, perhaps a checkpoint.
+    pub(crate) fn call<T>(
         &mut self,
-        _now: Timestamp,
-        _channel: Channel,
-        _max: usize,
-    ) -> Result<(Vec<Offered>, Vec<Output>), EngineError> {
-        Err(EngineError::Poisoned)
+        now: Timestamp,
+        body: impl FnOnce(&mut Self, Timestamp, &mut Vec<Output>) -> Result<T, EngineError>,
+    ) -> Result<(T, Vec<Output>), EngineError> {
+        if self.failed {
+            return Err(EngineError::Poisoned);
+        }
+        // until the end of a call that succeeded, state may be ahead of the disk: nobody may see it
+        self.failed = true;
+        let stamp = now.max(self.core.last);
+        self.core.last = stamp;
+        let mut out = Vec::new();
+        let result = body(self, stamp, &mut out)?;
+        self.tell_settled(&mut out);
+        self.journal.commit()?;
+        self.due = self.compute_due(stamp);
+        self.failed = false;
+        if self.since_checkpoint >= self.config.checkpoint_every {
+            self.checkpoint()?;
+        }
+        Ok((result, out))
     }
-    /// When time alone makes something due; `None`: nothing but an input can.
+
+    /// Journals a record, applies it and notes what it says.
+    pub(crate) fn record(&mut self, stamp: Timestamp, rec: &Rec, out: &mut Vec<Output>) -> Result<(), EngineError> {
+        let (kind, payload) = rec.encode();
+        let position = match self.journal.append(PARTITION, stamp, kind, &payload) {
+            // more than one group holds: the first ones become durable earlier than they must
+            Err(JournalError::Full { .. }) => {
+                self.journal.commit()?;
+                self.journal.append(PARTITION, stamp, kind, &payload)?
+            }
+            other => other?,
+        };
+        self.core.apply(stamp, rec, &mut self.shelf).map_err(|e| e.at(position))?;
+        self.since_checkpoint += 1;
+        trail::tell(stamp, rec, &mut |t| out.push(Output::Trail(t)));
+        Ok(())
+    }
+
+    fn tell_settled(&mut self, out: &mut Vec<Output>) {
+        for wave in &mut self.core.waves {
+            let settled = wave.sums().is_settled();
+            if settled && !wave.told {
+                out.push(Output::WaveSettled { campaign: wave.campaign, wave: wave.wave });
+            }
+            // a contact that was put back opens the wave again
+            wave.told = settled;
+        }
+    }
+
+    /// When time alone makes something due, as of the last call; `None`: only an input can. After opening: at once.
     pub fn next_due(&self) -> Option<Timestamp> {
-        None
+        self.due
     }
+
+    fn compute_due(&self, stamp: Timestamp) -> Option<Timestamp> {
+        let mut due: Option<Timestamp> = None;
+        let mut at = |t: Timestamp| {
+            if t != Timestamp::MAX {
+                due = Some(due.map_or(t, |d| d.min(t)).max(stamp));
+            }
+        };
+        if let Some(&(offered, _)) = self.core.ledger.in_flight.first() {
+            at(offered.plus(self.config.response_timeout));
+        }
+        for wave in self.core.waves.iter().filter(|w| w.is_open()) {
+            at(wave.not_after.plus(kairos_model::Span::micros(1)));
+            if let Some(c) = self.core.book.as_ref().and_then(|b| b.campaign(wave.campaign)) {
+                at(c.end);
+            }
+            if let Some((_, until)) = wave.waits {
+                at(until);
+            }
+        }
+        due
+    }
+
     /// Writes a checkpoint now. Otherwise one follows every `checkpoint_every` records.
     pub fn checkpoint(&mut self) -> Result<(), EngineError> {
-        self.config.disk.create_dir_all(&self.config.checkpoint_dir).map_err(|cause| EngineError::Checkpoint {
-            what: "make directory",
-            path: self.config.checkpoint_dir.clone(),
-            cause,
-        })
+        if self.failed {
+            return Err(EngineError::Poisoned);
+        }
+        checkpoint::save(&self.config, self.journal.end(PARTITION), &self.core)?;
+        self.since_checkpoint = 0;
+        Ok(())
     }
-    /// What the Gate must know of the engine right before a socket write: pause, stop, kill switch, end, lateness, opt-out,
-    /// and that the contact is offered and not answered.
-    pub fn gate(&self, _now: Timestamp, _contact: ContactId) -> Result<(), Reason> {
-        Err(Reason::Unreadable)
+
+    /// Drops journal segments that end before `keep` and before the oldest checkpoint that is kept. The trail in them is
+    /// gone afterwards: mirror it first.
+    pub fn release_journal(&mut self, keep: Position) -> Result<(), EngineError> {
+        match checkpoint::oldest(&self.config)? {
+            Some(oldest) => Ok(self.journal.release_before(PARTITION, keep.min(oldest))?),
+            None => Ok(()),
+        }
     }
-    pub fn sums(&self, _campaign: CampaignId, _wave: WaveNo) -> Option<Sums> {
-        None
+
+    /// The trail from a position on, as far as it is committed.
+    pub fn trail_from(&self, from: Position) -> Result<TrailReader, EngineError> {
+        TrailReader::new(&self.journal, from)
     }
-    /// All waves, in the order in which they were started.
-    pub fn waves(&self) -> Vec<WaveView> {
-        Vec::new()
-    }
-    /// The members of a wave in the order of its cursor.
-    pub fn members(&self, _campaign: CampaignId, _wave: WaveNo) -> impl Iterator<Item = Member> + '_ {
-        std::iter::empty()
-    }
-    /// Where a subscriber stands in every wave of a campaign that has them.
-    pub fn state_of(&self, _subscriber: SubscriberId, _campaign: CampaignId) -> Vec<(WaveNo, Member)> {
-        Vec::new()
-    }
-    pub fn contact(&self, _id: ContactId) -> Option<ContactView> {
-        None
-    }
-    /// Contacts of one subscriber, oldest wave first.
-    pub fn contacts_of(&self, _subscriber: SubscriberId) -> Vec<ContactView> {
-        Vec::new()
-    }
-    /// Unknown contacts, by id.
-    pub fn unknowns(&self) -> Vec<ContactView> {
-        Vec::new()
-    }
-    /// Offered and not answered: what a kill switch could not recall.
-    pub fn in_flight(&self) -> Vec<ContactView> {
-        Vec::new()
-    }
-    /// What speaks against a contact of this campaign at `now`; `None` before the first playbook and facts.
-    pub fn judge(&self, _now: Timestamp, _subscriber: SubscriberId, _campaign: CampaignId) -> Option<Judgement> {
-        None
-    }
-    /// Judges every member as a wave would, with the live contact history but any playbook and facts, budget included,
-    /// capacities apart. Changes nothing.
-    pub fn simulate(
-        &self,
-        _now: Timestamp,
-        _book: &Playbook,
-        _facts: &dyn Facts,
-        _campaign: CampaignId,
-        _members: &RoaringBitmap,
-    ) -> Waterfall {
-        Waterfall::default()
-    }
-    /// The playbook and snapshot in force.
-    pub fn in_force(&self) -> (Option<PlaybookId>, Option<SnapshotId>) {
-        (None, None)
-    }
-    /// Millionths that a campaign has spent or reserved.
-    pub fn spent(&self, _campaign: CampaignId) -> i64 {
-        0
-    }
-    /// The journal, to read the trail from; see `engine::trail`.
-    pub fn journal(&self) -> &Journal {
-        &self.journal
-    }
-    /// The library it was opened with.
-    pub fn library(&self) -> &Arc<dyn Library> {
-        &self.library
+    /// Oldest position of the trail that is kept, and the position behind the last committed record.
+    pub fn trail_ends(&self) -> (Position, Position) {
+        (self.journal.first(PARTITION), self.journal.end(PARTITION))
     }
 }
+
+/// Contacts in one record at most: far below the journal's limit of a record.
+pub(crate) const RECORD_LINES: usize = 10_000;
+
+/// Why a wave that is capped by the pace of its own engine is called again.
+pub(crate) const AT_ONCE: Reason = Reason::RateCapacity;

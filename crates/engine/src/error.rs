@@ -52,6 +52,12 @@ pub enum EngineError {
     #[error("checkpoint `{path}` belongs to tenant {found}, not {wanted}: it was put into the wrong directory")]
     Stranger { path: PathBuf, found: u16, wanted: u16 },
     #[error(
+        "checkpoint `{path}` is at {position}, the journal ends at {end}: the journal was replaced by an older one"
+    )]
+    Ahead { path: PathBuf, position: Position, end: Position },
+    #[error("checkpoint `{path}` is whole but does not make sense: {why}; remove it to replay the journal instead")]
+    Body { path: PathBuf, why: String },
+    #[error(
         "no whole checkpoint reaches back to where the journal begins ({first}): restore `{dir}` from a backup ({tried})"
     )]
     NoCheckpoint { dir: PathBuf, first: Position, tried: String },
@@ -74,7 +80,9 @@ pub enum Refusal {
     OlderPlaybook { book: PlaybookId, current: PlaybookId },
     #[error("campaign {0} is not in the playbook in force")]
     NoCampaign(CampaignId),
-    #[error("campaign {campaign} is at version {book} in the playbook, not {asked}: approve and swap the playbook first")]
+    #[error(
+        "campaign {campaign} is at version {book} in the playbook, not {asked}: approve and swap the playbook first"
+    )]
     Version { campaign: CampaignId, asked: CampaignVersion, book: CampaignVersion },
     #[error("wave {} of campaign {campaign} has been started before", .wave.0)]
     SecondLaunch { campaign: CampaignId, wave: WaveNo },

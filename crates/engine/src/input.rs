@@ -49,10 +49,19 @@ pub enum Input {
     /// On: nothing is decided or offered until it is off again. Nobody is cancelled by it.
     KillSwitch(bool),
     /// `class: None` = every class. In force before `handle` returns; contacts not yet offered are cancelled.
-    OptOut { subscriber: SubscriberId, class: Option<CampaignClass> },
+    OptOut {
+        subscriber: SubscriberId,
+        class: Option<CampaignClass>,
+    },
     /// A later consent: takes an opt-out back.
-    OptIn { subscriber: SubscriberId, class: Option<CampaignClass> },
-    Outcome { contact: ContactId, outcome: Outcome },
+    OptIn {
+        subscriber: SubscriberId,
+        class: Option<CampaignClass>,
+    },
+    Outcome {
+        contact: ContactId,
+        outcome: Outcome,
+    },
     /// What happened on the network. `arrived` is overwritten with the stamp.
     Event(Event),
     /// Nothing but time.

@@ -14,18 +14,27 @@
 //! - every record and file holds ordinals and ids only.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod checkpoint;
+mod codec;
 mod config;
+mod core;
 mod engine;
 mod error;
 mod input;
+mod ledger;
 mod library;
+mod live;
 mod output;
+mod pump;
+mod query;
+mod record;
+mod trail;
+mod wave;
 
 pub use config::EngineConfig;
 pub use engine::Engine;
 pub use error::{EngineError, Item, Refusal};
 pub use input::{Input, Outcome, StartWave};
 pub use library::{AudienceHash, Library, LibraryError};
-pub use output::{
-    ContactView, Member, Offered, Output, Recovered, Seen, Sums, Trail, Waterfall, WaveView, Which,
-};
+pub use output::{ContactView, Member, Offered, Output, Recovered, Seen, Sums, Trail, Waterfall, WaveView, Which};
+pub use trail::TrailReader;

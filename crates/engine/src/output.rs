@@ -7,21 +7,53 @@ use kairos_model::{
 };
 
 /// One line of the trail of decisions and contacts: told live as it becomes durable, and read again from the journal
-/// with `engine::trail`. Ordinals and ids only.
+/// with [`crate::Engine::trail_from`]. Ordinals and ids only.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Trail {
     /// A send (then `contact` is intended, with its cap reservation), a control, a withholding or a deferral.
-    Decision { record: DecisionRecord, contact: ContactId, channel: Channel },
+    Decision {
+        record: DecisionRecord,
+        contact: ContactId,
+        channel: Channel,
+    },
     /// Handed to the channel.
-    Offered { stamp: Timestamp, what: Which },
+    Offered {
+        stamp: Timestamp,
+        what: Which,
+    },
     /// The contact's state changed. `Pending`: it has been put back to be offered later; `reason` says why.
-    Settled { stamp: Timestamp, what: Which, state: ContactState, reason: Option<Reason>, status: Option<u32> },
+    Settled {
+        stamp: Timestamp,
+        what: Which,
+        state: ContactState,
+        reason: Option<Reason>,
+        status: Option<u32>,
+    },
     /// A disposition that was not known before.
-    Seen { stamp: Timestamp, what: Which, disposition: Disposition },
-    WaveStarted { stamp: Timestamp, campaign: CampaignId, version: CampaignVersion, wave: WaveNo, members: u32 },
+    Seen {
+        stamp: Timestamp,
+        what: Which,
+        disposition: Disposition,
+    },
+    WaveStarted {
+        stamp: Timestamp,
+        campaign: CampaignId,
+        version: CampaignVersion,
+        wave: WaveNo,
+        members: u32,
+    },
     /// Members not reached, deferred or not yet offered were cancelled.
-    WaveClosed { stamp: Timestamp, campaign: CampaignId, wave: WaveNo, reason: Reason, cancelled: u32 },
-    OptedOut { stamp: Timestamp, subscriber: SubscriberId },
+    WaveClosed {
+        stamp: Timestamp,
+        campaign: CampaignId,
+        wave: WaveNo,
+        reason: Reason,
+        cancelled: u32,
+    },
+    OptedOut {
+        stamp: Timestamp,
+        subscriber: SubscriberId,
+    },
 }
 
 /// A contact by all its names.
@@ -37,11 +69,20 @@ pub struct Which {
 pub enum Output {
     Trail(Trail),
     /// The input at this place of the call was refused.
-    Refused { input: usize, why: Refusal },
+    Refused {
+        input: usize,
+        why: Refusal,
+    },
     /// An outcome for a contact that the engine does not know, or that says nothing new.
-    Ignored { input: usize, contact: ContactId },
+    Ignored {
+        input: usize,
+        contact: ContactId,
+    },
     /// Nothing of the wave is open any more: not reached, deferred and pending are 0.
-    WaveSettled { campaign: CampaignId, wave: WaveNo },
+    WaveSettled {
+        campaign: CampaignId,
+        wave: WaveNo,
+    },
 }
 
 /// A contact to be sent now; durable as offered.

@@ -1,0 +1,351 @@
+//! Journal records of the engine: what changes its state, and nothing else does.
+//!
+//! A kind's number and bytes never change; another shape gets another number. Golden bytes are in the tests.
+
+use crate::{
+    codec::{Parsed, Reader, Writer, malformed},
+    library::AudienceHash,
+    output::Which,
+};
+use kairos_decide::{FamilyId, RunState};
+use kairos_model::{
+    CampaignClass, CampaignId, CampaignVersion, CellId, Channel, ContactId, Disposition, Event, EventType, PartyId,
+    PlaybookId, Reason, ReasonSet, SnapshotId, SubscriberId, Timestamp, Verdict, WaveNo,
+};
+
+pub mod kind {
+    pub const BOOK: u8 = 1;
+    pub const FACTS: u8 = 2;
+    pub const WAVE: u8 = 3;
+    pub const RUN: u8 = 4;
+    pub const KILL: u8 = 5;
+    pub const OPT: u8 = 6;
+    pub const WALK: u8 = 7;
+    pub const OFFER: u8 = 8;
+    pub const OUTCOME: u8 = 9;
+    pub const CLOSE: u8 = 10;
+    pub const RECOVERED: u8 = 11;
+    pub const EVENT: u8 = 12;
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub enum Rec {
+    Book(PlaybookId),
+    Facts(SnapshotId),
+    Wave(WaveRec),
+    Run {
+        campaign: CampaignId,
+        run: RunState,
+    },
+    Kill(bool),
+    Opt {
+        subscriber: SubscriberId,
+        class: Option<CampaignClass>,
+        out: bool,
+    },
+    Walk(WalkRec),
+    Offer(Vec<Which>),
+    Outcome(OutcomeRec),
+    Close {
+        campaign: CampaignId,
+        wave: WaveNo,
+        reason: Reason,
+        cancelled: u32,
+    },
+    /// Offered without an outcome when the engine opened.
+    Recovered(Vec<Which>),
+    Event(Event),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct WaveRec {
+    pub campaign: CampaignId,
+    pub version: CampaignVersion,
+    pub wave: WaveNo,
+    pub audience: AudienceHash,
+    pub not_after: Timestamp,
+    pub members: u32,
+    pub order_salt: u64,
+    pub class: CampaignClass,
+    pub channel: Channel,
+}
+
+/// Some members judged, grants included, and the cursor behind them: one record, so both are durable together.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct WalkRec {
+    pub campaign: CampaignId,
+    pub wave: WaveNo,
+    pub version: CampaignVersion,
+    pub book: PlaybookId,
+    pub snapshot: SnapshotId,
+    pub channel: Channel,
+    pub family: FamilyId,
+    /// Millionths a contact.
+    pub cost: i64,
+    pub hold: bool,
+    /// Order key and subscriber of the last member that the cursor has passed: independent of ranks and partitions.
+    pub cursor: Option<(u64, SubscriberId)>,
+    pub items: Vec<WalkItem>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct WalkItem {
+    pub subscriber: SubscriberId,
+    pub treatment: u8,
+    pub verdict: Verdict,
+}
+
+/// What an outcome does to a contact.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Change {
+    Accepted,
+    Refused {
+        status: u32,
+    },
+    Cancelled(Reason),
+    /// Back in the queue, to be offered later.
+    PutBack(Reason),
+    /// Its reservation is released; to be judged again.
+    Deferred {
+        reason: Reason,
+        until: Timestamp,
+    },
+    Unknown,
+    Seen(Disposition),
+    /// A receipt before any answer: proves that it was taken.
+    SeenSettles(Disposition),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct OutcomeRec {
+    pub which: Which,
+    pub change: Change,
+}
+
+fn put_which(w: &mut Writer, x: &Which) {
+    w.u64(x.contact.0).u32(x.subscriber.0).u32(x.campaign.0).u16(x.wave.0);
+}
+fn get_which(r: &mut Reader<'_>) -> Parsed<Which> {
+    Ok(Which {
+        contact: ContactId(r.u64()?),
+        subscriber: SubscriberId(r.u32()?),
+        campaign: CampaignId(r.u32()?),
+        wave: WaveNo(r.u16()?),
+    })
+}
+fn put_many(w: &mut Writer, list: &[Which]) {
+    w.count(list.len());
+    list.iter().for_each(|x| put_which(w, x));
+}
+fn get_many(r: &mut Reader<'_>) -> Parsed<Vec<Which>> {
+    (0..r.count(18)?).map(|_| get_which(r)).collect()
+}
+/// Class codes from 1; 0 = every class.
+fn get_class(code: u8) -> Option<Option<CampaignClass>> {
+    if code == 0 { Some(None) } else { CampaignClass::from_code(code).map(Some) }
+}
+fn get_flag(code: u8) -> Option<bool> {
+    [false, true].get(usize::from(code)).copied()
+}
+
+impl Rec {
+    /// Kind and payload.
+    pub fn encode(&self) -> (u8, Vec<u8>) {
+        let mut w = Writer::default();
+        let kind = match self {
+            Self::Book(id) => {
+                w.u32(id.0);
+                kind::BOOK
+            }
+            Self::Facts(id) => {
+                w.u32(id.0);
+                kind::FACTS
+            }
+            Self::Wave(x) => {
+                w.u32(x.campaign.0).u32(x.version.0).u16(x.wave.0).bytes(&x.audience.0).at(x.not_after);
+                w.u32(x.members).u64(x.order_salt).u8(x.class.code()).u8(x.channel.code());
+                kind::WAVE
+            }
+            Self::Run { campaign, run } => {
+                w.u32(campaign.0).u8(*run as u8);
+                kind::RUN
+            }
+            Self::Kill(on) => {
+                w.u8(u8::from(*on));
+                kind::KILL
+            }
+            Self::Opt { subscriber, class, out } => {
+                w.u32(subscriber.0).u8(class.map_or(0, CampaignClass::code)).u8(u8::from(*out));
+                kind::OPT
+            }
+            Self::Walk(x) => {
+                x.encode(&mut w);
+                kind::WALK
+            }
+            Self::Offer(list) => {
+                put_many(&mut w, list);
+                kind::OFFER
+            }
+            Self::Outcome(x) => {
+                put_which(&mut w, &x.which);
+                x.change.encode(&mut w);
+                kind::OUTCOME
+            }
+            Self::Close { campaign, wave, reason, cancelled } => {
+                w.u32(campaign.0).u16(wave.0).u8(*reason as u8).u32(*cancelled);
+                kind::CLOSE
+            }
+            Self::Recovered(list) => {
+                put_many(&mut w, list);
+                kind::RECOVERED
+            }
+            Self::Event(e) => {
+                w.u16(e.kind.0).u16(e.flags).u32(e.subscriber.0).u32(e.peer.0).u32(e.cell.0);
+                w.at(e.at).at(e.arrived).u64(e.aux);
+                kind::EVENT
+            }
+        };
+        (kind, w.0)
+    }
+
+    pub fn decode(kind: u8, payload: &[u8]) -> Parsed<Self> {
+        let mut r = Reader::new(payload);
+        let rec = match kind {
+            kind::BOOK => Self::Book(PlaybookId(r.u32()?)),
+            kind::FACTS => Self::Facts(SnapshotId(r.u32()?)),
+            kind::WAVE => Self::Wave(WaveRec {
+                campaign: CampaignId(r.u32()?),
+                version: CampaignVersion(r.u32()?),
+                wave: WaveNo(r.u16()?),
+                audience: AudienceHash(r.hash()?),
+                not_after: r.at()?,
+                members: r.u32()?,
+                order_salt: r.u64()?,
+                class: r.coded("campaign class", CampaignClass::from_code)?,
+                channel: r.coded("channel", Channel::from_code)?,
+            }),
+            kind::RUN => Self::Run { campaign: CampaignId(r.u32()?), run: r.coded("run state", RunState::from_code)? },
+            kind::KILL => Self::Kill(r.coded("flag", get_flag)?),
+            kind::OPT => Self::Opt {
+                subscriber: SubscriberId(r.u32()?),
+                class: r.coded("campaign class", get_class)?,
+                out: r.coded("flag", get_flag)?,
+            },
+            kind::WALK => Self::Walk(WalkRec::decode(&mut r)?),
+            kind::OFFER => Self::Offer(get_many(&mut r)?),
+            kind::OUTCOME => Self::Outcome(OutcomeRec { which: get_which(&mut r)?, change: Change::decode(&mut r)? }),
+            kind::CLOSE => Self::Close {
+                campaign: CampaignId(r.u32()?),
+                wave: WaveNo(r.u16()?),
+                reason: r.coded("reason", Reason::from_code)?,
+                cancelled: r.u32()?,
+            },
+            kind::RECOVERED => Self::Recovered(get_many(&mut r)?),
+            kind::EVENT => Self::Event(Event {
+                kind: EventType(r.u16()?),
+                flags: r.u16()?,
+                subscriber: SubscriberId(r.u32()?),
+                peer: PartyId(r.u32()?),
+                cell: CellId(r.u32()?),
+                at: r.at()?,
+                arrived: r.at()?,
+                aux: r.u64()?,
+            }),
+            other => return malformed(format!("record kind {other} is not known")),
+        };
+        r.end()?;
+        Ok(rec)
+    }
+}
+
+impl WalkRec {
+    fn encode(&self, w: &mut Writer) {
+        w.u32(self.campaign.0).u16(self.wave.0).u32(self.version.0).u32(self.book.0).u32(self.snapshot.0);
+        w.u8(self.channel.code()).u32(self.family.0).i64(self.cost).u8(u8::from(self.hold));
+        match self.cursor {
+            Some((key, subscriber)) => w.u8(1).u64(key).u32(subscriber.0),
+            None => w.u8(0),
+        };
+        w.count(self.items.len());
+        for item in &self.items {
+            w.u32(item.subscriber.0).u8(item.treatment).u8(item.verdict.code());
+            match item.verdict {
+                Verdict::Send | Verdict::Control | Verdict::Holdout => {}
+                Verdict::Defer { until, primary, all } => {
+                    w.u8(primary as u8).u32(all.0).at(until);
+                }
+                Verdict::Withheld { primary, all, by } => {
+                    w.u8(primary as u8).u32(all.0).u32(by.map_or(0, |c| c.0));
+                }
+            }
+        }
+    }
+    fn decode(r: &mut Reader<'_>) -> Parsed<Self> {
+        Ok(Self {
+            campaign: CampaignId(r.u32()?),
+            wave: WaveNo(r.u16()?),
+            version: CampaignVersion(r.u32()?),
+            book: PlaybookId(r.u32()?),
+            snapshot: SnapshotId(r.u32()?),
+            channel: r.coded("channel", Channel::from_code)?,
+            family: FamilyId(r.u32()?),
+            cost: r.i64()?,
+            hold: r.coded("flag", get_flag)?,
+            cursor: match r.coded("flag", get_flag)? {
+                true => Some((r.u64()?, SubscriberId(r.u32()?))),
+                false => None,
+            },
+            items: (0..r.count(6)?).map(|_| WalkItem::decode(r)).collect::<Parsed<_>>()?,
+        })
+    }
+}
+
+impl WalkItem {
+    fn decode(r: &mut Reader<'_>) -> Parsed<Self> {
+        let (subscriber, treatment, code) = (SubscriberId(r.u32()?), r.u8()?, r.u8()?);
+        let verdict = match code {
+            1 => Verdict::Send,
+            2 => Verdict::Control,
+            3 => Verdict::Holdout,
+            4 | 5 => {
+                let (primary, all) = (r.coded("reason", Reason::from_code)?, ReasonSet(r.u32()?));
+                if code == 4 {
+                    Verdict::Defer { until: r.at()?, primary, all }
+                } else {
+                    let by = Some(r.u32()?).filter(|&c| c > 0).map(CampaignId);
+                    Verdict::Withheld { primary, all, by }
+                }
+            }
+            other => return malformed(format!("{other} is no verdict")),
+        };
+        Ok(Self { subscriber, treatment, verdict })
+    }
+}
+
+impl Change {
+    fn encode(&self, w: &mut Writer) {
+        match *self {
+            Self::Accepted => w.u8(1),
+            Self::Refused { status } => w.u8(2).u32(status),
+            Self::Cancelled(reason) => w.u8(3).u8(reason as u8),
+            Self::PutBack(reason) => w.u8(4).u8(reason as u8),
+            Self::Deferred { reason, until } => w.u8(5).u8(reason as u8).at(until),
+            Self::Unknown => w.u8(6),
+            Self::Seen(d) => w.u8(7).u8(d.code()),
+            Self::SeenSettles(d) => w.u8(8).u8(d.code()),
+        };
+    }
+    fn decode(r: &mut Reader<'_>) -> Parsed<Self> {
+        Ok(match r.u8()? {
+            1 => Self::Accepted,
+            2 => Self::Refused { status: r.u32()? },
+            3 => Self::Cancelled(r.coded("reason", Reason::from_code)?),
+            4 => Self::PutBack(r.coded("reason", Reason::from_code)?),
+            5 => Self::Deferred { reason: r.coded("reason", Reason::from_code)?, until: r.at()? },
+            6 => Self::Unknown,
+            7 => Self::Seen(r.coded("disposition", Disposition::from_code)?),
+            8 => Self::SeenSettles(r.coded("disposition", Disposition::from_code)?),
+            other => return malformed(format!("{other} is no change of a contact")),
+        })
+    }
+}
