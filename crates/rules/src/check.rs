@@ -262,17 +262,24 @@ impl Checker<'_> {
                     self.report(Code::WrongType, &lit.place, message, example(&tag.ty));
                     None
                 }
-                None => self.unknown_unit(tag, lit, unit, &MONEY_UNITS),
+                None => self.unknown_unit(tag, lit, (number, unit), &MONEY_UNITS),
             },
             _ => match duration_unit(unit) {
                 Some(size) => self.exact(tag, lit, number, size).map(Literal::Duration),
-                None => self.unknown_unit(tag, lit, unit, &DURATION_UNITS),
+                None => self.unknown_unit(tag, lit, (number, unit), &DURATION_UNITS),
             },
         }
     }
-    fn unknown_unit(&mut self, tag: &TagInfo, lit: &At<Lit>, unit: &str, units: &[&str]) -> Option<Literal> {
+    fn unknown_unit(
+        &mut self,
+        tag: &TagInfo,
+        lit: &At<Lit>,
+        (number, unit): (&str, &str),
+        units: &[&str],
+    ) -> Option<Literal> {
         let message = format!("unknown unit `{}`", crate::print::shortened(unit));
-        self.suggest(Code::UnknownUnit, &lit.place, message, example(&tag.ty), near_words(unit, units));
+        let near = near_words(unit, units).into_iter().map(|unit| format!("{number} {unit}")).collect();
+        self.suggest(Code::UnknownUnit, &lit.place, message, example(&tag.ty), near);
         None
     }
     fn exact(&mut self, tag: &TagInfo, lit: &At<Lit>, number: &str, factor: i64) -> Option<i64> {
@@ -295,7 +302,13 @@ impl Checker<'_> {
     fn wrong_value(&mut self, tag: &TagInfo, lit: &At<Lit>) -> Option<Literal> {
         let message = format!("`{}` does not fit `{}`, which is {}", lit.it.shown(), tag.id, a(&tag.ty));
         let near = match (&tag.ty, &lit.it) {
-            (TagType::Bool, Lit::Word(w) | Lit::Text(w)) => near_words(w, &["true", "false"]),
+            (TagType::Bool, Lit::Word(w) | Lit::Text(w) | Lit::Loose(w)) => match w.to_ascii_lowercase().as_str() {
+                "yes" | "y" | "是" => vec!["true".into()],
+                "no" | "n" | "否" => vec!["false".into()],
+                _ => near_words(w, &["true", "false"]),
+            },
+            // the next clause taken for a unit
+            (TagType::Int | TagType::Decimal | TagType::Cell, Lit::Quantity { number, .. }) => vec![number.clone()],
             (TagType::Date, Lit::Word(w)) => near_words(w, &["today", "yesterday", "tomorrow"]),
             (TagType::Text, Lit::Number(n)) => vec![crate::print::quoted(n)],
             _ => Vec::new(),

@@ -10,7 +10,8 @@ use kairos_model::{CellId, LocalDay};
 /// What one subscriber's tags, lists and areas say. Indices are places in [`Condition::tags`], [`Condition::lists`]
 /// and [`Condition::areas`] (the same in [`Compiled`]).
 pub trait Facts {
-    /// The tag's value in the form that [`Value`] names for its type. A value of another form counts as unknown.
+    /// The tag's value in the form that [`Value`] names for its type. A value of another form counts as unknown (but
+    /// `is known` asks only whether it is `Null`).
     fn value(&self, tag: usize) -> Value<'_>;
     /// Whether the subscriber is in the list.
     fn in_list(&self, list: usize) -> bool;

@@ -26,7 +26,7 @@ pub(crate) fn parse(text: &str) -> (RawNode, Vec<Problem>) {
         return (RawNode::Hole, problems);
     }
     let tokens = lex(text, &mut problems);
-    let mut parser = Parser { tokens, at: 0, depth: 0, clauses: 0, problems };
+    let mut parser = Parser { tokens, at: 0, depth: 0, clauses: 0, broken: false, problems };
     let root = parser.whole().unwrap_or(RawNode::Hole);
     (root, parser.problems)
 }
@@ -38,7 +38,7 @@ pub(crate) fn literal(text: &str) -> Option<Lit> {
     }
     let mut problems = Vec::new();
     let tokens = lex(text, &mut problems);
-    let mut parser = Parser { tokens, at: 0, depth: 0, clauses: 0, problems };
+    let mut parser = Parser { tokens, at: 0, depth: 0, clauses: 0, broken: false, problems };
     let value = parser.value().ok()?;
     (parser.problems.is_empty() && parser.kind() == &Kind::End).then_some(value.it)
 }
@@ -48,6 +48,8 @@ struct Parser {
     at: usize,
     depth: usize,
     clauses: usize,
+    /// The last clause could not be read: what does not look like a clause after it is its rest.
+    broken: bool,
     problems: Vec<Problem>,
 }
 
@@ -267,8 +269,12 @@ impl Parser {
             }
         }
         match self.clause() {
-            Ok(leaf) => Ok(RawNode::Leaf(leaf)),
+            Ok(leaf) => {
+                self.broken = false;
+                Ok(RawNode::Leaf(leaf))
+            }
             Err(Fail) => {
+                self.broken = true;
                 self.skip();
                 Ok(RawNode::Hole)
             }
@@ -279,6 +285,7 @@ impl Parser {
         let place = self.place();
         let subject = match self.kind() {
             Kind::Word(w) if !Self::is_word(self.kind(), &["and", "or", "true", "false"]) => w.clone(),
+            Kind::Number(_) | Kind::Date(_) | Kind::Text(_) if self.broken => return Err(Fail),
             _ => return Err(self.unexpected("a clause: a tag, `subscriber in list …`, `not` or `(`", &[])),
         };
         self.step();
@@ -424,14 +431,24 @@ impl Parser {
             return Ok(all);
         }
         loop {
-            all.push(self.value()?);
+            match self.value() {
+                Ok(value) => all.push(value),
+                Err(fail) => {
+                    self.close();
+                    return Err(fail);
+                }
+            }
             match self.kind() {
                 Kind::Comma => self.step(),
                 Kind::Close => {
                     self.step();
                     break;
                 }
-                _ => return Err(self.unexpected("`,` or `)`", &[])),
+                _ => {
+                    let fail = self.unexpected("`,` or `)`", &[]);
+                    self.close();
+                    return Err(fail);
+                }
             }
         }
         if all.len() > VALUES_MAX {
@@ -441,6 +458,20 @@ impl Parser {
             return Err(Fail);
         }
         Ok(all)
+    }
+
+    /// Moves behind the parenthesis that closes this level.
+    fn close(&mut self) {
+        let mut open = 0usize;
+        while self.kind() != &Kind::End {
+            match self.kind() {
+                Kind::Open => open += 1,
+                Kind::Close if open == 0 => return self.step(),
+                Kind::Close => open -= 1,
+                _ => {}
+            }
+            self.step();
+        }
     }
 
     fn value(&mut self) -> Result<At<Lit>, Fail> {

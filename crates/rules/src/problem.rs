@@ -107,9 +107,12 @@ pub struct Problems {
 
 impl Problems {
     pub(crate) fn new(mut all: Vec<Problem>, text: Option<&str>) -> Self {
-        all.sort_by_key(|p| match p.place {
-            Place::Chars { start, .. } => start,
-            Place::Pointer(_) => 0,
+        all.sort_by_cached_key(|p| match &p.place {
+            Place::Chars { start, .. } => (*start, Vec::new()),
+            // rules by number, then the keys of a rule
+            Place::Pointer(pointer) => {
+                (0, pointer.split('/').map(|s| (s.parse::<usize>().unwrap_or(0), s.to_owned())).collect())
+            }
         });
         let more = all.len().saturating_sub(PROBLEMS_MAX);
         all.truncate(PROBLEMS_MAX);
@@ -165,6 +168,9 @@ fn excerpt(text: &str, start: usize, end: usize) -> String {
         }
     }
     let line: Vec<char> = text.chars().skip(line_start).take_while(|&c| c != '\n' && c != '\r').collect();
+    if line.iter().all(|c| c.is_whitespace()) {
+        return String::new();
+    }
     let at = (start - line_start).min(line.len());
     let to = end.saturating_sub(line_start).clamp(at, line.len());
     let from = at.saturating_sub(AROUND);

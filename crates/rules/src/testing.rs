@@ -49,7 +49,7 @@ pub fn catalogue() -> MemoryCatalogue {
             "不是老年客户",
             "is not a senior",
         ),
-        TagInfo::new("calls", "通话次数", "calls", TagType::Int),
+        TagInfo::new("calls", "通话次数", "number of calls", TagType::Int),
         TagInfo::new("data_mb", "流量", "data volume", TagType::Decimal),
         TagInfo::new("arpu", "消费", "ARPU", TagType::Money(Currency::CNY)),
         TagInfo::new("roaming_fee", "漫游费", "roaming fee", TagType::Money(Currency::USD)),

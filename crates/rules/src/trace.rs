@@ -30,6 +30,7 @@ pub enum What {
     And,
     /// Without children: nobody.
     Or,
+    /// Of a group; a NOT before a clause is part of the clause.
     Not,
     Clause(Clause),
 }
@@ -74,6 +75,11 @@ impl<F: Facts + ?Sized> Tracer<'_, F> {
                 let verdict = probe(l, self.condition).eval(self.facts, self.as_of);
                 (What::Clause(self.clause(l)), Vec::new(), verdict)
             }
+            // said in one breath: "has no ring-back tone"
+            Node::Not(inner) if matches!(**inner, Node::Leaf(_)) => match &**inner {
+                Node::Leaf(l) => return self.node(&Node::Leaf(l.negate())),
+                _ => return self.node(inner),
+            },
             Node::Not(inner) => {
                 let inner = self.node(inner);
                 let verdict = inner.verdict.map(|b| !b);

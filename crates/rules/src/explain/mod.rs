@@ -24,7 +24,7 @@ pub enum Lang {
 
 /// The whole condition as one sentence: `消费不低于80元，且没有彩铃。` / `ARPU is at least ¥80 and has no ring-back tone.`
 pub fn explain(condition: &Condition, catalogue: &dyn Catalogue, lang: Lang) -> String {
-    let said = say(condition.root(), &Speaker { catalogue, as_of: None }, lang, false, true);
+    let said = say(condition.root(), &Speaker { catalogue, as_of: None }, lang, false, None);
     match lang {
         Lang::Zh => format!("{said}。"),
         Lang::En => {
@@ -54,11 +54,12 @@ fn clause(leaf: &Leaf, speaker: &Speaker<'_>, lang: Lang) -> String {
     }
 }
 
-fn say(n: &Node, speaker: &Speaker<'_>, lang: Lang, negated: bool, top: bool) -> String {
+/// `outer`: the joint around this node, true = AND; a group with the same joint needs no parentheses.
+fn say(n: &Node, speaker: &Speaker<'_>, lang: Lang, negated: bool, outer: Option<bool>) -> String {
     let (members, and) = match n {
         Node::Leaf(l) if negated => return clause(&l.negate(), speaker, lang),
         Node::Leaf(l) => return clause(l, speaker, lang),
-        Node::Not(inner) => return say(inner, speaker, lang, !negated, top),
+        Node::Not(inner) => return say(inner, speaker, lang, !negated, outer),
         // De Morgan
         Node::And(all) => (all, !negated),
         Node::Or(all) => (all, negated),
@@ -71,10 +72,10 @@ fn say(n: &Node, speaker: &Speaker<'_>, lang: Lang, negated: bool, top: bool) ->
         (Lang::En, true) => " and ",
         (Lang::En, false) => " or ",
     };
-    let said: Vec<String> = members.iter().map(|m| say(m, speaker, lang, negated, false)).collect();
+    let said: Vec<String> = members.iter().map(|m| say(m, speaker, lang, negated, Some(and))).collect();
     let said = said.join(joint);
     match lang {
-        _ if top => said,
+        _ if outer.is_none_or(|o| o == and) => said,
         Lang::Zh => format!("（{said}）"),
         Lang::En => format!("({said})"),
     }

@@ -52,10 +52,18 @@ fn yes(t: &TagLeaf, s: &Speaker<'_>, yes: bool) -> String {
 }
 
 fn compare(name: &str, cmp: Cmp, v: &Literal, said: &str) -> String {
+    if let Literal::Text(_) = v {
+        match cmp {
+            Cmp::Lt => return format!("{name}按字符顺序在{said}之前"),
+            Cmp::Le => return format!("{name}按字符顺序不在{said}之后"),
+            Cmp::Gt => return format!("{name}按字符顺序在{said}之后"),
+            Cmp::Ge => return format!("{name}按字符顺序不在{said}之前"),
+            Cmp::Eq | Cmp::Ne => {}
+        }
+    }
     let [lt, le, gt, ge] = match v {
         Literal::Date(_) => ["早于", "不晚于", "晚于", "不早于"],
         Literal::Duration(_) => ["短于", "不长于", "长于", "不短于"],
-        Literal::Text(_) => ["排在其前：", "不排在其后：", "排在其后：", "不排在其前："],
         _ => ["低于", "不高于", "高于", "不低于"],
     };
     let verb = match cmp {
