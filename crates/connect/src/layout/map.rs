@@ -33,6 +33,12 @@ impl ReadOptions {
     pub fn new(plan: Arc<NumberPlan>, currency: Currency, key_secret: [u8; 32]) -> Self {
         Self { plan, currency, key_secret, chunk_rows: 65_536, chunk_bytes: 32 << 20 }
     }
+
+    /// Rows and bytes of a chunk, within what the 32-bit ends of a batch's texts can hold: a column has at most the bytes
+    /// of its records, or a word of the layout (≤ 1 KiB) a row, so 1 GiB either way.
+    pub(crate) fn limits(&self) -> (usize, usize) {
+        (self.chunk_rows.clamp(1, 1 << 20), self.chunk_bytes.clamp(1, 1 << 30))
+    }
 }
 
 /// Why a layout does not fit the columns of a file or the tenant. Column names only, never cells.
@@ -85,6 +91,7 @@ pub struct Mapper {
     columns: Vec<Column>,
     plan: Arc<NumberPlan>,
     key_secret: [u8; 32],
+    line_max: usize,
     key: Vec<u8>,
 }
 
@@ -137,6 +144,7 @@ impl Mapper {
             columns: columns.collect(),
             plan: options.plan.clone(),
             key_secret: *blake3::keyed_hash(&options.key_secret, &space).as_bytes(),
+            line_max: layout.file.line_max,
             key: Vec::with_capacity(256),
         })
     }
@@ -148,8 +156,12 @@ impl Mapper {
         Builder { columns, source_rows: Vec::with_capacity(rows), keys: Vec::with_capacity(rows) }
     }
 
-    /// Maps one row; `row` names it in the quarantine. On a flaw the builder is as before.
+    /// Maps one row of text cells, `None` = NULL; `row` names it in the quarantine. On a flaw the builder is as before.
+    /// A builder takes a million rows at most: its texts end in 32 bits.
     pub fn map_record(&mut self, into: &mut Builder, row: u64, fields: &[Option<&str>]) -> Result<(), Flaw> {
+        if fields.iter().flatten().map(|f| f.len()).sum::<usize>() > self.line_max {
+            return Err(Flaw { field: None, reason: RejectReason::LineTooLong { max: self.line_max } });
+        }
         self.map_cells(into, row, fields)
     }
 
@@ -288,7 +300,8 @@ fn places(layout: &Layout, header: Option<&[&str]>) -> Result<Vec<At>, Misfit> {
                     (Some(i), 0) => At::Field(i),
                     (Some(_), more) => return Err(Misfit::Repeated { name: name.clone(), times: more + 1 }),
                     (None, _) => {
-                        let near = hint(name, names.iter().copied());
+                        let unused = names.iter().copied().filter(|n| layout.names_read().all(|read| read != *n));
+                        let near = hint(name, unused);
                         missing.push(format!("no column `{name}` (for `{}`){near}", column.to));
                         At::Field(0)
                     }
@@ -299,22 +312,17 @@ fn places(layout: &Layout, header: Option<&[&str]>) -> Result<Vec<At>, Misfit> {
     if missing.is_empty() {
         return Ok(out);
     }
-    let (header, looks_like_data) = describe(names);
-    let remedy = if looks_like_data {
-        "; this looks like a data row: does the file lack a header (header = false)?"
-    } else {
-        ""
-    };
-    Err(Misfit::Missing { missing, header, remedy: remedy.to_owned() })
-}
-
-/// A header for a message. What may be a number is left out: a file without header shows a data row here.
-fn describe(names: &[&str]) -> (String, bool) {
-    let is_data = |n: &&str| n.bytes().filter(u8::is_ascii_digit).count() >= 5;
-    let shown = names.iter().take(40).map(|n| if is_data(n) { "…".to_owned() } else { n.chars().take(40).collect() });
-    let mut text = shown.collect::<Vec<_>>().join(", ");
-    if names.len() > 40 {
-        text.push_str(&format!(", … {} more", names.len() - 40));
+    // a file without header shows a data row here, and errors hold no cells
+    if names.iter().any(|n| n.bytes().filter(u8::is_ascii_digit).count() >= 5) {
+        let header = format!("{} fields that look like data", names.len());
+        let remedy = "; does the file lack a header? Then set header = false and give positions".to_owned();
+        let missing = missing.iter().map(|m| m.split(';').next().unwrap_or(m).to_owned()).collect();
+        return Err(Misfit::Missing { missing, header, remedy });
     }
-    (text, names.iter().any(|n| is_data(&n)))
+    let shown = names.iter().take(40).map(|n| n.chars().take(40).collect::<String>());
+    let mut header = shown.collect::<Vec<_>>().join(", ");
+    if names.len() > 40 {
+        header.push_str(&format!(", … {} more", names.len() - 40));
+    }
+    Err(Misfit::Missing { missing, header, remedy: String::new() })
 }

@@ -32,6 +32,8 @@ const COLUMN: &[&str] = &[
     "false",
     "required",
 ];
+/// A word of the layout stands in up to a million rows of a batch.
+const WORD_MAX: usize = 1_024;
 /// A key-only column: part of the key, not stored.
 const KEY_ONLY: &str = "key";
 
@@ -425,7 +427,9 @@ fn check_words(w: &Walk<'_, '_>, column: &ColumnSpec, faults: &mut Faults<'_>) {
     let mapped = column.map.iter().flat_map(|m| &m.words).map(|(_, ours)| ours.as_str());
     let constant = if let Origin::Const(text) = &column.source { Some(text.as_str()) } else { None };
     for text in mapped.chain(constant.filter(|_| column.map.is_none())) {
-        if let Err(reason) = super::cell::trial(column, text) {
+        if text.len() > WORD_MAX {
+            faults.add(&w.span, &w.place, format!("a word of `map` or `const` is longer than {WORD_MAX} bytes"));
+        } else if let Err(reason) = super::cell::trial(column, text) {
             faults.add(&w.span, &w.place, format!("`{text}` of `map` or `const` is no value of this column: {reason}"));
         }
     }

@@ -62,7 +62,6 @@ pub enum ReadError {
 }
 
 /// Rows of a file in order.
-#[derive(Debug)]
 pub struct Chunk {
     pub batch: Batch,
     /// Hash of each row's key, in the order of the batch's rows.
@@ -74,7 +73,15 @@ pub struct Chunk {
     pub bytes_read: u64,
 }
 
-/// More rows of one chunk than this must be undecodable before the file as a whole is called wrongly encoded; a few bad
+impl std::fmt::Debug for Chunk {
+    /// Counts only: the batch holds keys and secrets in clear.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { batch, rejects, read, bytes_read, .. } = self;
+        write!(f, "Chunk {{ read {read}, rows {}, rejects {}, bytes {bytes_read} }}", batch.rows(), rejects.len())
+    }
+}
+
+/// So many rows must be undecodable, and the greater part, before the file as a whole is called wrongly encoded; a few bad
 /// rows of a small file are quarantined like any other.
 const UNDECODABLE_MIN: u64 = 10;
 /// What the disk is asked for at once.
@@ -112,8 +119,8 @@ pub struct Reader {
 enum Next {
     /// `len` bytes at `at`.
     Record(usize),
-    /// A record that could not be cut; its place is already behind us.
-    Flawed(RejectReason, Vec<u8>),
+    /// A record that could not be cut, by its row; its place is already behind us.
+    Flawed(u64, RejectReason, Vec<u8>),
     End,
 }
 
@@ -264,7 +271,7 @@ impl Reader {
     /// Gives up a record that is too long or whose quote does not close: only its first line is lost, the next one is
     /// read as if nothing had been. Holds at most a block of an endless line.
     fn first_line(&mut self) -> Result<Next, ReadError> {
-        let in_quotes = self.fields.quoted;
+        let (in_quotes, row) = (self.fields.quoted, self.line);
         let mut kept = Vec::new();
         let mut length = 0;
         let ended = loop {
@@ -286,14 +293,14 @@ impl Reader {
             true => RejectReason::UnclosedQuote,
             false => RejectReason::LineTooLong { max },
         };
-        Ok(Next::Flawed(reason, kept))
+        Ok(Next::Flawed(row, reason, kept))
     }
 
     fn read_header(&mut self, layout: &Layout) -> Result<(), ReadError> {
         let len = match self.next_record()? {
             Next::End => return Ok(()),
             Next::Record(len) => len,
-            Next::Flawed(reason, _) => {
+            Next::Flawed(_, reason, _) => {
                 return Err(ReadError::Header {
                     path: self.path.clone(),
                     what: reason.to_string(),
@@ -331,12 +338,13 @@ impl Reader {
         Ok(())
     }
 
-    /// Without header a wrong delimiter shows as a first row of one field.
+    /// Without header a wrong delimiter shows as a first row of one field in a block that holds no delimiter at all.
     fn check_first_row(&mut self, layout: &Layout) -> Result<(), ReadError> {
         let Next::Record(len) = self.next_record()? else { return Ok(()) };
         let record = &self.buffer[self.at..self.at + len];
         let (wanted, found) = (self.width.0, self.fields.ranges.len());
-        if found > 1 || wanted < 2 {
+        let delimiter = self.file.delimiter.as_bytes();
+        if found > 1 || wanted < 2 || self.rest().windows(delimiter.len()).any(|w| w == delimiter) {
             return Ok(());
         }
         let text = String::from_utf8_lossy(record);
@@ -381,19 +389,20 @@ impl Reader {
     }
 
     fn chunk(&mut self) -> Result<Option<Chunk>, ReadError> {
-        let mut builder = self.mapper.builder(self.options.chunk_rows.min(65_536));
+        let (rows_max, bytes_max) = self.options.limits();
+        let mut builder = self.mapper.builder(rows_max.min(65_536));
         let mut rejects = Vec::new();
         let (mut read, mut bytes) = (0u64, 0);
-        while (read as usize) < self.options.chunk_rows.max(1) && bytes < self.options.chunk_bytes.max(1) {
-            let row = self.line;
+        while (read as usize) < rows_max && bytes < bytes_max {
             match self.next_record()? {
                 Next::End => break,
-                Next::Flawed(reason, raw) => {
+                Next::Flawed(row, reason, raw) => {
                     bytes += raw.len();
                     let raw = source::original(&raw, self.file.encoding);
                     rejects.push(Reject { row, field: None, reason, raw });
                 }
                 Next::Record(len) => {
+                    let row = self.line;
                     if let Err(Flaw { field, reason }) = self.map(&mut builder, row, len) {
                         let line = trim_line_end(&self.buffer[self.at..self.at + len]);
                         let raw = source::original(&line[..line.len().min(RAW_MAX)], self.file.encoding);

@@ -47,7 +47,7 @@ pub enum RejectReason {
     UnclosedQuote,
     #[error("text between a closing quote and the delimiter")]
     TextAfterQuote,
-    #[error("{found} fields instead of {expected}")]
+    #[error("{found} field(s) instead of {expected}")]
     FieldCount { found: usize, expected: usize },
     #[error("repeated header")]
     RepeatedHeader,

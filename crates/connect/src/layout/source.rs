@@ -5,7 +5,7 @@ use encoding_rs::{Decoder, DecoderResult};
 use flate2::bufread::MultiGzDecoder;
 use std::{
     fs::File,
-    io::{self, BufRead, BufReader, Read},
+    io::{self, BufReader, Read},
     path::Path,
 };
 
@@ -75,10 +75,13 @@ pub(crate) enum NotText {
     OtherPacking,
 }
 
+/// The first bytes, which were looked at, and the rest.
+type Whole = BufReader<io::Chain<io::Cursor<Vec<u8>>, Raw>>;
+
 enum Unpacked {
-    Plain(BufReader<Raw>),
-    Gzip(Box<MultiGzDecoder<BufReader<Raw>>>),
-    Zstd(Box<zstd::Decoder<'static, BufReader<Raw>>>),
+    Plain(Whole),
+    Gzip(Box<MultiGzDecoder<Whole>>),
+    Zstd(Box<zstd::Decoder<'static, Whole>>),
 }
 
 /// Decompressed UTF-8, with the marks of [`Transcoder`] where the file was not decodable.
@@ -89,10 +92,12 @@ pub(crate) struct Source {
 }
 
 impl Source {
-    pub fn new(raw: Raw, encoding: Encoding) -> io::Result<Result<(Self, Packing), NotText>> {
-        let mut raw = BufReader::with_capacity(BLOCK, raw);
-        let magic = raw.fill_buf()?;
-        let (bytes, packing) = match magic {
+    pub fn new(mut raw: Raw, encoding: Encoding) -> io::Result<Result<(Self, Packing), NotText>> {
+        let mut magic = Vec::with_capacity(8);
+        raw.by_ref().take(8).read_to_end(&mut magic)?;
+        let head = magic.clone();
+        let raw = BufReader::with_capacity(BLOCK, io::Cursor::new(head).chain(raw));
+        let (bytes, packing) = match magic[..] {
             [0x1f, 0x8b, ..] => (Unpacked::Gzip(Box::new(MultiGzDecoder::new(raw))), Packing::Gzip),
             [0x28, 0xb5, 0x2f, 0xfd, ..] => {
                 let mut decoder = zstd::Decoder::with_buffer(raw)?;
@@ -134,9 +139,9 @@ impl Source {
     /// Raw bytes taken from the disk so far.
     pub fn bytes_read(&self) -> u64 {
         match &self.bytes {
-            Unpacked::Plain(r) => r.get_ref().read - r.buffer().len() as u64,
-            Unpacked::Gzip(r) => r.get_ref().get_ref().read,
-            Unpacked::Zstd(r) => r.get_ref().get_ref().read,
+            Unpacked::Plain(r) => r.get_ref().get_ref().1.read,
+            Unpacked::Gzip(r) => r.get_ref().get_ref().get_ref().1.read,
+            Unpacked::Zstd(r) => r.get_ref().get_ref().get_ref().1.read,
         }
     }
 
@@ -149,9 +154,9 @@ impl Source {
 impl Unpacked {
     fn raw(&mut self) -> &mut Raw {
         match self {
-            Self::Plain(r) => r.get_mut(),
-            Self::Gzip(r) => r.get_mut().get_mut(),
-            Self::Zstd(r) => r.get_mut().get_mut(),
+            Self::Plain(r) => r.get_mut().get_mut().1,
+            Self::Gzip(r) => r.get_mut().get_mut().get_mut().1,
+            Self::Zstd(r) => r.get_mut().get_mut().get_mut().1,
         }
     }
 }

@@ -1,0 +1,10 @@
+//! Stories of the crate, one binary.
+
+mod layout_files;
+mod layout_flaws;
+mod layout_fuzz;
+mod layout_kit;
+mod layout_spec;
+mod smpp;
+mod smpp_desk;
+mod smpp_rough;
