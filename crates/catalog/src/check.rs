@@ -94,6 +94,8 @@ impl fmt::Display for Findings {
     }
 }
 
+/// Longest span of a contact policy: `decide` remembers contacts for 366 days, beyond which nothing can be compared.
+pub(crate) const POLICY_DAYS_MAX: u16 = 366;
 /// Longest id, name, code, keyword and template, in characters: what a table column, a URL and ten segments hold.
 const SLUG_MAX: usize = 64;
 const NAME_MAX: usize = 120;
@@ -185,7 +187,7 @@ fn audience(f: &mut Findings, def: &CampaignDef) {
         (Some(_), Some(_)) => f.error("/audience", "give a condition or a list, not both"),
         (None, None) => f.error("/audience", "give a condition or a list"),
         (Some(Condition::Text(t)), None) if t.trim().is_empty() => {
-            f.error("/audience/condition", "the condition is blank; everybody is written `true`");
+            f.error("/audience/condition", "the condition is blank; everybody is written `everyone`");
         }
         (None, Some(list)) => slug(f, "/audience/list", list),
         _ => {}
@@ -217,10 +219,10 @@ fn creatives(f: &mut Findings, def: &CampaignDef, tenant: &TenantConfig) {
                 ),
             );
         }
-        if let Some(word) = def.offer.keyword.as_ref().filter(|w| !c.text.contains(w.as_str())) {
+        if let Some(word) = def.offer.keyword.as_ref().filter(|w| !names(&c.text, w)) {
             f.error(&at("text"), format!("the text does not name the keyword `{word}` with which it is ordered"));
         }
-        let hinted = tenant.replies.opt_out.iter().any(|w| c.text.contains(w.as_str()));
+        let hinted = tenant.replies.opt_out.iter().any(|w| names(&c.text, w));
         if def.class == CampaignClass::Marketing && !hinted {
             let words = tenant.replies.opt_out.join(", ");
             f.error(&at("text"), format!("a marketing text must say how to opt out: name one of {words}"));
@@ -237,6 +239,16 @@ fn creatives(f: &mut Findings, def: &CampaignDef, tenant: &TenantConfig) {
             f.error("/offer/keyword", format!("`{word}` opts out: nobody could order with it"));
         }
     }
+}
+
+/// Whether `text` shows `word` as a word of its own: the T of RBT does not tell anybody to reply T.
+fn names(text: &str, word: &str) -> bool {
+    let inside = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric());
+    let open = |at: usize| {
+        let (before, after) = (text[..at].chars().next_back(), text[at + word.len()..].chars().next());
+        !(inside(word.chars().next()) && inside(before) || inside(word.chars().next_back()) && inside(after))
+    };
+    !word.is_empty() && text.match_indices(word).any(|(at, _)| open(at))
 }
 
 fn channel(f: &mut Findings, def: &CampaignDef, tenant: &TenantConfig) {
@@ -359,6 +371,8 @@ fn measure(f: &mut Findings, def: &CampaignDef, tenant: &TenantConfig) {
 /// Marketing may tighten its class's policy, never loosen it; care and public interest may, before the approver's eyes.
 fn overrides(f: &mut Findings, def: &CampaignDef, tenant: &TenantConfig) {
     let (own, class) = (&def.policy, tenant.policy(def.class));
+    policy_days(f, "/policy/same_message_days", own.same_message_days.unwrap_or(0));
+    policy_days(f, "/policy/other_campaign_days", own.other_campaign_days.unwrap_or(0));
     let mut loose = Vec::new();
     if let Some(d) = own.same_message_days.filter(|d| *d < class.same_message_days) {
         loose.push(("same_message_days", format!("{d} days instead of {}", class.same_message_days)));
@@ -384,6 +398,12 @@ fn overrides(f: &mut Findings, def: &CampaignDef, tenant: &TenantConfig) {
             &format!("/policy/{field}"),
             format!("looser than the tenant's policy for {}: {what}", def.class),
         );
+    }
+}
+
+pub(crate) fn policy_days(f: &mut Findings, pointer: &str, days: u16) {
+    if days > POLICY_DAYS_MAX {
+        f.error(pointer, format!("{days} days are more than the {POLICY_DAYS_MAX} for which contacts are remembered"));
     }
 }
 

@@ -131,7 +131,7 @@ impl FromStr for LocalTime {
         let wrong = || FormError(format!("`{s}` is no local date and time; write 2026-03-02T09:00 without an offset"));
         // jiff would drop an offset in silence; a local time must not carry one
         let time = s.get(10..).ok_or_else(wrong)?;
-        if time.contains(['Z', 'z', '+', '-', '[']) {
+        if !time.starts_with(['T', ' ']) || time.contains(['Z', 'z', '+', '-', '[']) {
             return Err(wrong());
         }
         s.parse::<civil::DateTime>().map(Self).map_err(|_| wrong())

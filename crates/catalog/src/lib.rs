@@ -34,7 +34,7 @@ pub use forms::{Amount, DayTime, DayWindow, Lang, LocalTime, Name, Share};
 pub use read::ReadError;
 pub use state::{Approval, CampaignState, Case, EndCause, Illegal, Rejection, Signed, Step};
 pub use store::{
-    Catalog, CatalogError, Kind, PAGE_MAX,
+    BUSY_TIMEOUT, Catalog, CatalogError, Kind, PAGE_MAX,
     audit::{AuditEntry, AuditPage, Broken, Head, Verified},
     campaigns::{Campaign, CampaignFilter, CampaignPage, VersionInfo},
     records::{Evaluation, Holdout, Remembered, WaveRecord, WaveStart},

@@ -66,7 +66,12 @@ pub fn from_json<T: DeserializeOwned>(source: &str, text: &str, bytes_max: usize
 
 /// Reads a JSON value that is parsed already.
 pub fn from_value<T: DeserializeOwned>(source: &str, value: &Value) -> Result<T, ReadError> {
-    T::deserialize(At(value)).map_err(|fault| ReadError {
+    let shallow = if depth(value) > DEPTH_MAX {
+        Err(de::Error::custom(format!("nested deeper than {DEPTH_MAX}")))
+    } else {
+        Ok(())
+    };
+    shallow.and_then(|()| T::deserialize(At(value))).map_err(|fault: Fault| ReadError {
         source_name: source.to_owned(),
         line: None,
         pointer: fault.pointer(),
@@ -79,6 +84,15 @@ fn small_enough(text: &str, bytes_max: usize) -> Result<(), String> {
         return Ok(());
     }
     Err(format!("{} bytes, more than the {bytes_max} that a definition may have", text.len()))
+}
+
+/// `serde_json` reads at most 128 levels, so this ends.
+fn depth(value: &Value) -> usize {
+    match value {
+        Value::Array(items) => 1 + items.iter().map(depth).max().unwrap_or(0),
+        Value::Object(map) => 1 + map.values().map(depth).max().unwrap_or(0),
+        _ => 0,
+    }
 }
 
 fn line_of(text: &str, offset: usize) -> usize {

@@ -88,9 +88,14 @@ pub struct Rejection {
 /// A step that somebody asks for.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Step {
-    /// A new version; the old approval, if any, is void.
+    /// A new version; the old approval, if any, is void. Made by [`crate::Catalog::edit`] only.
+    #[non_exhaustive]
     Edit,
     Submit,
+    /// Back to a draft without a change: a submission or an approval is taken back.
+    Withdraw {
+        reason: String,
+    },
     /// `seen`: the content that the approver read. If the definition changed since, the approval is refused.
     Approve {
         seen: Option<ContentHash>,
@@ -108,6 +113,8 @@ pub enum Step {
     },
     /// The engine reports that nothing is left to do.
     Complete,
+    /// Made by [`crate::Catalog::evaluate`] only, together with the result.
+    #[non_exhaustive]
     Evaluate,
 }
 
@@ -133,7 +140,7 @@ pub enum Illegal {
     OwnWork { slug: String, user: String, deed: &'static str },
     #[error("cannot {step} `{slug}`: its definition is {now}, not the {expected} that was {what}; read it again")]
     Changed { step: &'static str, slug: String, expected: String, now: String, what: &'static str },
-    #[error("cannot {step} `{slug}`: its end {end} has passed; move the end, submit and approve it again")]
+    #[error("cannot {step} `{slug}`: its end {end} has passed; move the end, then submit and approve it again")]
     PastEnd { step: &'static str, slug: String, end: LocalTime },
     #[error("cannot {step} `{slug}`: only a person can, and this is the system itself")]
     System { step: &'static str, slug: String },
@@ -146,6 +153,7 @@ impl Step {
         match self {
             Self::Edit => "edit",
             Self::Submit => "submit",
+            Self::Withdraw { .. } => "withdraw",
             Self::Approve { .. } => "approve",
             Self::Reject { .. } => "reject",
             Self::Start => "start",
@@ -158,7 +166,9 @@ impl Step {
     }
     pub(crate) fn reason(&self) -> Option<&str> {
         match self {
-            Self::Reject { reason } | Self::Pause { reason } | Self::Stop { reason } => Some(reason),
+            Self::Withdraw { reason } | Self::Reject { reason } | Self::Pause { reason } | Self::Stop { reason } => {
+                Some(reason)
+            }
             _ => None,
         }
     }
@@ -210,15 +220,16 @@ impl CampaignState {
         match (self, step) {
             (Self::Draft { .. }, Step::Start) => "submit and approve it first",
             (Self::Draft { .. }, Step::Approve { .. } | Step::Reject { .. }) => "its author must submit it first",
+            (Self::Draft { .. }, Step::Withdraw { .. }) => "nothing was submitted",
             (Self::Draft { .. }, _) => "it was never started",
             (Self::Submitted { .. }, Step::Submit) => "it waits for an approver",
             (Self::Submitted { .. }, Step::Start) => "another user must approve it first",
             (Self::Submitted { .. } | Self::Approved { .. }, Step::Pause { .. } | Step::Stop { .. }) => {
-                "it was never started; edit it to withdraw it"
+                "it was never started; withdraw it"
             }
             (Self::Submitted { .. }, _) => "it was never started",
             (Self::Approved { .. }, Step::Submit | Step::Approve { .. } | Step::Reject { .. }) => {
-                "start it, or edit it to void the approval"
+                "start it, or withdraw it"
             }
             (Self::Approved { .. }, _) => "start it first",
             (Self::Running { .. }, Step::Start) => "a campaign is launched once",
@@ -241,7 +252,11 @@ impl CampaignState {
         let reason = step.reason().unwrap_or_default().trim().to_owned();
         match (self.clone(), step) {
             (Self::Draft { .. } | Self::Submitted { .. } | Self::Approved { .. }, Step::Edit) => Ok(Self::draft()),
-            (Self::Draft { .. }, Step::Submit) => Ok(Self::Submitted { submitted: signed, content: case.content }),
+            (Self::Draft { .. }, Step::Submit) => {
+                case.before_end(step, now)?;
+                Ok(Self::Submitted { submitted: signed, content: case.content })
+            }
+            (Self::Submitted { .. } | Self::Approved { .. }, Step::Withdraw { .. }) => Ok(Self::draft()),
             (Self::Submitted { submitted, content }, Step::Approve { seen }) => {
                 case.unchanged(step, content, "submitted")?;
                 if let Some(seen) = seen {
@@ -290,8 +305,15 @@ impl CampaignState {
     }
 
     fn admissible(&self, step: &Step, case: &Case<'_>, actor: &Actor) -> Result<(), Illegal> {
-        let authored =
-            matches!(step, Step::Edit | Step::Submit | Step::Approve { .. } | Step::Reject { .. } | Step::Start);
+        let authored = matches!(
+            step,
+            Step::Edit
+                | Step::Submit
+                | Step::Withdraw { .. }
+                | Step::Approve { .. }
+                | Step::Reject { .. }
+                | Step::Start
+        );
         if authored && actor.is_system() {
             return Err(Illegal::System { step: step.name(), slug: case.slug.to_owned() });
         }

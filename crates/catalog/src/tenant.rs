@@ -177,6 +177,12 @@ impl TenantConfig {
             ("care", &self.policy.care),
             ("public_interest", &self.policy.public_interest),
         ] {
+            crate::check::policy_days(&mut f, &format!("/policy/{class}/same_message_days"), policy.same_message_days);
+            crate::check::policy_days(
+                &mut f,
+                &format!("/policy/{class}/other_campaign_days"),
+                policy.other_campaign_days,
+            );
             crate::check::quiet_hours(&mut f, &format!("/policy/{class}/quiet_hours"), &policy.quiet_hours);
         }
         for (i, h) in self.holidays.iter().enumerate() {

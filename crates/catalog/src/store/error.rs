@@ -26,6 +26,7 @@ pub enum CatalogError {
     Open {
         path: PathBuf,
         why: &'static str,
+        kind: Kind,
         #[source]
         cause: sqlx::Error,
     },
@@ -101,7 +102,8 @@ impl CatalogError {
             | Self::UserExists(_)
             | Self::KeyReused
             | Self::KeyBusy { .. } => Kind::Conflict,
-            Self::Open { .. } | Self::Locked { .. } | Self::Store { .. } => Kind::Unavailable,
+            Self::Open { kind, .. } => *kind,
+            Self::Locked { .. } | Self::Store { .. } => Kind::Unavailable,
             Self::Newer { .. }
             | Self::Migrate { .. }
             | Self::OtherTenant { .. }
@@ -111,17 +113,19 @@ impl CatalogError {
     }
 
     pub(super) fn opening(path: &Path, cause: sqlx::Error) -> Self {
-        let why = match code(&cause) {
-            Some(5 | 6) => "another process is writing to it; try again",
-            Some(26) => "it is not a catalog (no SQLite file); restore it from a backup",
-            Some(11) => "it is damaged; restore it from a backup",
-            Some(14) => "it cannot be opened or made; check that its folder is there and may be written",
-            Some(8) => "it may not be written; check its owner and permissions",
-            Some(13) => "the disk is full; free some space",
-            Some(10) => "the disk reports an error; look at the system's log",
-            _ => "SQLite refuses it; the cause says why",
+        let (kind, why) = match code(&cause) {
+            Some(5 | 6) => (Kind::Unavailable, "another process is writing to it; try again"),
+            Some(8) => (Kind::Unavailable, "it may not be written; check its owner and permissions"),
+            Some(10) => (Kind::Failure, "the disk reports an error; look at the system's log"),
+            Some(11) => (Kind::Failure, "it is damaged; restore it from a backup"),
+            Some(13) => (Kind::Unavailable, "the disk is full; free some space"),
+            Some(14) => {
+                (Kind::Unavailable, "it cannot be opened or made; check that its folder is there and may be written")
+            }
+            Some(26) => (Kind::Failure, "it is not a catalog (no SQLite file); restore it from a backup"),
+            _ => (Kind::Unavailable, "SQLite refuses it; the cause says why"),
         };
-        Self::Open { path: path.to_owned(), why, cause }
+        Self::Open { path: path.to_owned(), why, kind, cause }
     }
     pub(super) fn store(doing: &'static str, cause: sqlx::Error) -> Self {
         match code(&cause) {

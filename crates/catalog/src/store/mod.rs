@@ -24,8 +24,8 @@ use std::{
 
 static MIGRATOR: Migrator = sqlx::migrate!("./migrations");
 
-/// How long a statement waits for another process's write before it gives up with [`CatalogError::Locked`].
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long [`Catalog::open`]'s statements wait for another process's write.
+pub const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Readers beside the one writer that SQLite allows; more only queue.
 const CONNECTIONS_MAX: u32 = 4;
 /// Rows of one page at most: what a screen scrolls.
@@ -45,6 +45,12 @@ impl Catalog {
     /// Opens `path`, makes it if it is not there, and migrates an older schema. A schema of a newer program is refused,
     /// as is a catalog of another tenant.
     pub async fn open(path: &Path, tenant: TenantId) -> Result<Self, CatalogError> {
+        Self::open_waiting(path, tenant, BUSY_TIMEOUT).await
+    }
+
+    /// As [`Self::open`]; a statement waits for `busy` for another process's write, then gives up with
+    /// [`CatalogError::Locked`].
+    pub async fn open_waiting(path: &Path, tenant: TenantId, busy: Duration) -> Result<Self, CatalogError> {
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)
@@ -52,12 +58,11 @@ impl Catalog {
             // an approval that was answered must survive the power; writes here are rare
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
-            .busy_timeout(BUSY_TIMEOUT);
+            .busy_timeout(busy);
         let opened = |cause| CatalogError::opening(path, cause);
         let pool = SqlitePoolOptions::new()
             .max_connections(CONNECTIONS_MAX)
-            // a broken file fails on the first try; do not retry it for the default half minute
-            .acquire_timeout(BUSY_TIMEOUT * 2)
+            .acquire_timeout(busy * 2 + BUSY_TIMEOUT)
             .connect_with(options)
             .await
             .map_err(opened)?;
@@ -147,14 +152,26 @@ impl Change {
         action: &str,
         detail: Value,
         now: Timestamp,
+    ) -> Result<(), CatalogError> {
+        self.record(subject, before, action, detail, now).await?;
+        self.done().await
+    }
+    async fn done(self) -> Result<(), CatalogError> {
+        let failed = self.failed();
+        self.tx.commit().await.map_err(failed)
+    }
+    /// Adds the audit entry of what was written so far.
+    async fn record(
+        &mut self,
+        subject: Subject,
+        before: Option<ContentHash>,
+        action: &str,
+        detail: Value,
+        now: Timestamp,
     ) -> Result<AuditEntry, CatalogError> {
         let after = audit::fingerprint(&mut self.tx, &subject).await?;
-        let entry =
-            audit::append(&mut self.tx, self.tenant, &self.actor, &subject, (before, after), action, detail, now)
-                .await?;
-        let failed = self.failed();
-        self.tx.commit().await.map_err(failed)?;
-        Ok(entry)
+        let change = (before, after);
+        audit::append(&mut self.tx, self.tenant, &self.actor, &subject, change, action, detail, now).await
     }
 }
 

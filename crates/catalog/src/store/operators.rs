@@ -39,42 +39,10 @@ impl Catalog {
         roles: &[&str],
         now: Timestamp,
     ) -> Result<User, CatalogError> {
-        for (what, word) in std::iter::once(("user name", name)).chain(roles.iter().map(|r| ("role", *r))) {
-            if !is_slug(word) || word == "system" {
-                let given = word.chars().take(80).collect();
-                return Err(CatalogError::Word {
-                    what,
-                    given,
-                    rule: "use 1–64 of a–z, 0–9, - and _, and not `system`",
-                });
-            }
-        }
-        if roles.len() > ROLES_MAX {
-            let given = format!("a list of {}", roles.len());
-            return Err(CatalogError::Word { what: "set of roles", given, rule: "a user has at most 16" });
-        }
         let mut change = self.change("create a user", actor).await?;
-        let failed = change.failed();
-        if find(&mut change.tx, name).await?.is_some() {
-            return Err(CatalogError::UserExists(name.to_owned()));
-        }
-        let (last,): (i64,) = sqlx::query_as("SELECT COALESCE(MAX(id), 0) FROM users")
-            .fetch_one(&mut *change.tx)
-            .await
-            .map_err(&failed)?;
-        let id = last + 1;
-        sqlx::query("INSERT INTO users (id, name, roles, active, created_at) VALUES ($1, $2, $3, 1, $4)")
-            .bind(id)
-            .bind(name)
-            .bind(json!(roles).to_string())
-            .bind(now.0)
-            .execute(&mut *change.tx)
-            .await
-            .map_err(&failed)?;
-        let detail = json!({ "name": name, "roles": roles });
-        change.commit(Subject::User(id), None, "user.create", detail, now).await?;
-        let roles = roles.iter().map(|r| (*r).to_owned()).collect();
-        Ok(User { id: UserId(small(id, name)?), name: name.to_owned(), roles, active: true, created_at: now })
+        let user = insert_user(&mut change, name, roles, now).await?;
+        change.done().await?;
+        Ok(user)
     }
 
     /// A new token of `user`; only its hash is kept, so that its text is shown this once.
@@ -88,27 +56,10 @@ impl Catalog {
         now: Timestamp,
     ) -> Result<Token, CatalogError> {
         let token = Token::draw(random);
-        let hash = token_hash(token.reveal())
-            .ok_or_else(|| CatalogError::damaged("token", "a fresh token has not a token's form"))?;
-        let label: String = label.chars().take(LABEL_MAX).collect();
         let mut change = self.change("issue a token", actor).await?;
-        let (user, subject) = self.subject_of(&mut change, user).await?;
-        if !user.active {
-            return Err(CatalogError::Inactive(user.name));
-        }
-        let before = change.before(&subject).await?;
-        let failed = change.failed();
-        sqlx::query("INSERT INTO tokens (hash, user_id, label, created_at, expires_at) VALUES ($1, $2, $3, $4, $5)")
-            .bind(hash)
-            .bind(i64::from(user.id.0))
-            .bind(&label)
-            .bind(now.0)
-            .bind(expires.map(|t| t.0))
-            .execute(&mut *change.tx)
-            .await
-            .map_err(failed)?;
-        let detail = json!({ "name": user.name, "label": label, "expires": expires.map(|t| t.0) });
-        change.commit(subject, before, "user.token", detail, now).await?;
+        let (user, _) = self.subject_of(&mut change, user).await?;
+        insert_token(&mut change, &user, &token, label, expires, now).await?;
+        change.done().await?;
         Ok(token)
     }
 
@@ -177,18 +128,21 @@ impl Catalog {
         row.map(|(name,)| name).ok_or_else(|| CatalogError::NoUser(id.to_string()))
     }
 
-    /// The first operators of an empty catalog, each with a token; nothing if there is any user already.
+    /// The first operators of an empty catalog, each with a token, in one transaction; nothing if there is any user.
     pub async fn seed_users(&self, random: Random<'_>, now: Timestamp) -> Result<Vec<(User, Token)>, CatalogError> {
-        if !self.users().await?.is_empty() {
-            return Ok(Vec::new());
-        }
-        let system = Actor::system();
+        let mut change = self.change("make the first users", &Actor::system()).await?;
         let mut seeded = Vec::with_capacity(SEED_USERS.len());
+        let (known,): (i64,) =
+            sqlx::query_as("SELECT COUNT(*) FROM users").fetch_one(&mut *change.tx).await.map_err(change.failed())?;
+        if known > 0 {
+            return Ok(seeded);
+        }
         for (name, roles) in SEED_USERS {
-            let user = self.create_user(&system, name, roles, now).await?;
-            let token = self.issue_token(&system, name, "first", None, random, now).await?;
+            let (user, token) = (insert_user(&mut change, name, roles, now).await?, Token::draw(random));
+            insert_token(&mut change, &user, &token, "first", None, now).await?;
             seeded.push((user, token));
         }
+        change.done().await?;
         Ok(seeded)
     }
 
@@ -198,6 +152,68 @@ impl Catalog {
         let subject = Subject::User(i64::from(user.id.0));
         Ok((user, subject))
     }
+}
+
+async fn insert_user(change: &mut Change, name: &str, roles: &[&str], now: Timestamp) -> Result<User, CatalogError> {
+    for (what, word) in std::iter::once(("user name", name)).chain(roles.iter().map(|r| ("role", *r))) {
+        if !is_slug(word) || word == "system" {
+            let given = word.chars().take(80).collect();
+            return Err(CatalogError::Word {
+                what, given, rule: "use 1–64 of a–z, 0–9, - and _, and not `system`"
+            });
+        }
+    }
+    if roles.len() > ROLES_MAX {
+        let given = format!("a list of {}", roles.len());
+        return Err(CatalogError::Word { what: "set of roles", given, rule: "a user has at most 16" });
+    }
+    let failed = change.failed();
+    if find(&mut change.tx, name).await?.is_some() {
+        return Err(CatalogError::UserExists(name.to_owned()));
+    }
+    let (last,): (i64,) =
+        sqlx::query_as("SELECT COALESCE(MAX(id), 0) FROM users").fetch_one(&mut *change.tx).await.map_err(&failed)?;
+    let id = last + 1;
+    sqlx::query("INSERT INTO users (id, name, roles, active, created_at) VALUES ($1, $2, $3, 1, $4)")
+        .bind(id)
+        .bind(name)
+        .bind(json!(roles).to_string())
+        .bind(now.0)
+        .execute(&mut *change.tx)
+        .await
+        .map_err(&failed)?;
+    change.record(Subject::User(id), None, "user.create", json!({ "name": name, "roles": roles }), now).await?;
+    let roles = roles.iter().map(|r| (*r).to_owned()).collect();
+    Ok(User { id: UserId(small(id, name)?), name: name.to_owned(), roles, active: true, created_at: now })
+}
+
+async fn insert_token(
+    change: &mut Change,
+    user: &User,
+    token: &Token,
+    label: &str,
+    expires: Option<Timestamp>,
+    now: Timestamp,
+) -> Result<(), CatalogError> {
+    if !user.active {
+        return Err(CatalogError::Inactive(user.name.clone()));
+    }
+    let hash = token_hash(token.reveal())
+        .ok_or_else(|| CatalogError::damaged("token", "a fresh token has not a token's form"))?;
+    let label: String = label.chars().take(LABEL_MAX).collect();
+    let subject = Subject::User(i64::from(user.id.0));
+    let before = change.before(&subject).await?;
+    sqlx::query("INSERT INTO tokens (hash, user_id, label, created_at, expires_at) VALUES ($1, $2, $3, $4, $5)")
+        .bind(hash)
+        .bind(i64::from(user.id.0))
+        .bind(&label)
+        .bind(now.0)
+        .bind(expires.map(|t| t.0))
+        .execute(&mut *change.tx)
+        .await
+        .map_err(change.failed())?;
+    let detail = json!({ "name": user.name, "label": label, "expires": expires.map(|t| t.0) });
+    change.record(subject, before, "user.token", detail, now).await.map(drop)
 }
 
 /// A token may have been revoked and its user closed since the actor was made; a closed user changes nothing more.

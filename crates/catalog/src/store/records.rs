@@ -266,7 +266,7 @@ impl Catalog {
         .execute(&mut *change.tx)
         .await
         .map_err(failed)?;
-        change.commit(subject, before, "setting.set", json!({ "name": name }), now).await.map(drop)
+        change.commit(subject, before, "setting.set", json!({ "name": name }), now).await
     }
 
     pub async fn setting(&self, name: &str) -> Result<Option<Value>, CatalogError> {
