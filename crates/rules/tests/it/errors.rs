@@ -316,14 +316,8 @@ fn types_are_explained() {
 
 #[test]
 fn broken_text_is_pointed_at() {
-    wrong(
-        "",
-        expect!["the condition is empty; expected a clause such as `arpu >= 80 yuan`, or `everyone`"],
-    );
-    wrong(
-        "  ",
-        expect!["the condition is empty; expected a clause such as `arpu >= 80 yuan`, or `everyone`"],
-    );
+    wrong("", expect!["the condition is empty; expected a clause such as `arpu >= 80 yuan`, or `everyone`"]);
+    wrong("  ", expect!["the condition is empty; expected a clause such as `arpu >= 80 yuan`, or `everyone`"]);
     wrong(
         "(senior and calls = 1",
         expect![[r#"

@@ -3,6 +3,7 @@
 
 mod errors;
 mod naive;
+mod page;
 mod rows;
 mod sentences;
 mod trees;
