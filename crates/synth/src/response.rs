@@ -130,7 +130,11 @@ impl<'a> Responses<'a> {
     /// The order of an offer, if there is one. Ask it for *every* subscriber: `delivered` says whether a message with
     /// the offer reached him.
     pub fn order(&self, i: Index, offer: Product, delivered: bool) -> Option<Order> {
-        let (baseline, uplift) = self.odds(i, offer);
+        self.order_at(self.odds(i, offer), i, offer, delivered)
+    }
+    /// As [`Self::order`], for who has the [`Self::odds`] already.
+    pub fn order_at(&self, odds: (f64, f64), i: Index, offer: Product, delivered: bool) -> Option<Order> {
+        let (baseline, uplift) = odds;
         let u = self.draw(Stream::Order, i, offer as u64);
         if u >= baseline + if delivered { uplift } else { 0.0 } {
             return None;
