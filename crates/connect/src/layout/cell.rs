@@ -71,9 +71,8 @@ impl Conv {
     ) -> Result<(), RejectReason> {
         match (self, values) {
             (Self::Text, values) => {
-                match values {
-                    Some(Values::Text(t) | Values::Key(t)) => t.push(text),
-                    _ => {}
+                if let Some(Values::Text(t) | Values::Key(t)) = values {
+                    t.push(text);
                 }
                 if let Some(key) = key {
                     text_into(key, mark::TEXT, text);
@@ -120,7 +119,7 @@ impl Conv {
                     (_, None) => {}
                 }
             }
-            // `empty` pairs each conversion with its column
+            // cannot be: `empty` pairs each conversion with its column
             (_, _) => {}
         }
         Ok(())

@@ -79,7 +79,7 @@ pub(crate) enum NotText {
 type Whole = BufReader<io::Chain<io::Cursor<Vec<u8>>, Raw>>;
 
 enum Unpacked {
-    Plain(Whole),
+    Plain(Box<Whole>),
     Gzip(Box<MultiGzDecoder<Whole>>),
     Zstd(Box<zstd::Decoder<'static, Whole>>),
 }
@@ -110,7 +110,7 @@ impl Source {
                 return Ok(Err(NotText::OtherPacking));
             }
             [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => return Ok(Err(NotText::Utf16)),
-            _ => (Unpacked::Plain(raw), Packing::None),
+            _ => (Unpacked::Plain(Box::new(raw)), Packing::None),
         };
         let transcoder = Transcoder::new(encoding);
         Ok(Ok((Self { bytes, transcoder, hash: None }, packing)))

@@ -58,11 +58,8 @@ impl Splitter {
         }
         let (mut start, mut at) = (0, 0);
         let (delimiter, newline) = (splat(self.delimiter[0]), splat(b'\n'));
-        loop {
-            let word = match data.get(at..at + 8) {
-                Some(bytes) => u64::from_le_bytes(bytes.try_into().unwrap_or_default()),
-                None => break,
-            };
+        while let Some(bytes) = data.get(at..).and_then(<[u8]>::first_chunk) {
+            let word = u64::from_le_bytes(*bytes);
             let mut hits = equal_bytes(word, delimiter) | equal_bytes(word, newline);
             while hits != 0 {
                 let place = at + (hits.trailing_zeros() / 8) as usize;
@@ -192,14 +189,13 @@ const fn equal_bytes(word: u64, needle: u64) -> u64 {
 /// The first place of `byte`.
 pub(crate) fn find(data: &[u8], byte: u8) -> Option<usize> {
     let needle = splat(byte);
-    let mut words = data.chunks_exact(8);
-    for (i, bytes) in words.by_ref().enumerate() {
-        let hits = equal_bytes(u64::from_le_bytes(bytes.try_into().unwrap_or_default()), needle);
+    let (words, rest) = data.as_chunks::<8>();
+    for (i, bytes) in words.iter().enumerate() {
+        let hits = equal_bytes(u64::from_le_bytes(*bytes), needle);
         if hits != 0 {
             return Some(i * 8 + (hits.trailing_zeros() / 8) as usize);
         }
     }
-    let rest = words.remainder();
     rest.iter().position(|b| *b == byte).map(|p| data.len() - rest.len() + p)
 }
 
@@ -235,7 +231,8 @@ mod tests {
 
     #[test]
     fn records_are_cut_at_their_delimiters() {
-        let table: &[(&str, Option<u8>, &str, &[&[&str]])] = &[
+        type Case<'a> = (&'a str, Option<u8>, &'a str, &'a [&'a [&'a str]]);
+        let table: &[Case<'_>] = &[
             (",", Some(b'"'), "a,b,c\r\nd,,\n\ne", &[&["a", "b", "c"], &["d", "", ""], &["e"]]),
             (",", Some(b'"'), "\"a,\r\n\"\"b\",c\n", &[&["a,\r\n\"b", "c"]]),
             (",", Some(b'"'), "x,\"\"\r\n5\" tall,y", &[&["x", ""], &["5\" tall", "y"]]),

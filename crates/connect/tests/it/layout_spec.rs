@@ -28,6 +28,17 @@ fn every_layout_of_the_province_reads() {
 }
 
 #[test]
+fn every_example_of_the_reference_reads() {
+    let page = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/layouts.md");
+    let text = fs::read_to_string(&page).expect("the reference is there");
+    let examples: Vec<&str> = text.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert_eq!(examples.len(), 2);
+    for example in examples {
+        Layout::parse(example, &page).unwrap_or_else(|e| panic!("{e}"));
+    }
+}
+
+#[test]
 fn all_faults_are_told_at_once_with_their_lines_and_remedies() {
     check(
         r#"id = "x"
