@@ -12,6 +12,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 pub const DEFINITION_BYTES_MAX: usize = 256 * 1024;
 
 /// A campaign (营销活动). Times are local to the tenant's zone, amounts are of `budget.currency`.
+///
+/// The content hash is over the JSON of this type. A field that is added later must therefore stay out of the JSON while
+/// it has its default (`skip_serializing_if`), or every stored hash and approval would change; a golden test holds it.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CampaignDef {

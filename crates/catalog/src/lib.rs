@@ -34,13 +34,13 @@ pub use forms::{Amount, DayTime, DayWindow, Lang, LocalTime, Name, Share};
 pub use read::ReadError;
 pub use state::{Approval, CampaignState, Case, EndCause, Illegal, Rejection, Signed, Step};
 pub use store::{
-    BUSY_TIMEOUT, Catalog, CatalogError, Kind, PAGE_MAX,
+    BUSY_TIMEOUT, Catalog, CatalogError, ErrorKind, PAGE_MAX,
     audit::{AuditEntry, AuditPage, Broken, Head, Verified},
     campaigns::{Campaign, CampaignFilter, CampaignPage, VersionInfo},
     records::{Evaluation, Holdout, Remembered, WaveRecord, WaveStart},
 };
 pub use tenant::{
     ChannelConfig, ContactPolicy, HoldoutConfig, HoldoutPeriod, Holiday, Numbers, Policies, Replies, TenantConfig,
-    TenantError, UnknownConsent,
+    TenantError, UnknownConsent, same_reply,
 };
 pub use users::{Actor, Random, SEED_USERS, Token, User};

@@ -147,6 +147,29 @@ pub enum TenantError {
     Check { file: String, findings: Findings },
 }
 
+impl Replies {
+    /// Whether a whole reply opts out: case, blanks and punctuation around it do not matter.
+    pub fn is_opt_out(&self, reply: &str) -> bool {
+        self.opt_out.iter().any(|word| same_reply(reply, word))
+    }
+}
+
+/// Whether a whole reply is `word`: case, blanks and punctuation around it do not matter, nor whether a keyboard wrote
+/// full-width letters.
+pub fn same_reply(reply: &str, word: &str) -> bool {
+    let plain = |s: &str| -> String {
+        let narrow = |c: char| match c {
+            '\u{ff01}'..='\u{ff5e}' => char::from_u32(c as u32 - 0xfee0).unwrap_or(c),
+            '\u{3000}' => ' ',
+            c => c,
+        };
+        let s: String = s.chars().map(narrow).collect();
+        s.trim_matches(|c: char| !c.is_alphanumeric()).to_lowercase()
+    };
+    let word = plain(word);
+    !word.is_empty() && plain(reply) == word
+}
+
 impl TenantConfig {
     pub fn load(path: &std::path::Path) -> Result<Self, TenantError> {
         let name = path.display().to_string();
@@ -168,6 +191,9 @@ impl TenantConfig {
         let mut f = Findings::default();
         if let Err(e) = Zone::named(&self.zone) {
             f.error("/zone", e);
+        }
+        if self.numbers.region.len() != 2 || !self.numbers.region.bytes().all(|b| b.is_ascii_uppercase()) {
+            f.error("/numbers/region", format!("`{}` is no ISO 3166 code, such as CN", self.numbers.region));
         }
         if let Err(e) = NumberPlan::new(&self.number_plan()) {
             f.error("/numbers", e);

@@ -199,23 +199,8 @@ impl Catalog {
     ) -> Result<Campaign, CatalogError> {
         let mut change = self.change("move a campaign on", actor).await?;
         let current = loaded(&mut change.tx, slug).await?;
-        let next = advance(&current, step, Some(tenant), actor, now)?;
-        if *step == Step::Submit {
-            let findings = check_def(&current.def, tenant);
-            if findings.has_errors() {
-                return Err(CatalogError::Findings { slug: slug.to_owned(), findings });
-            }
-        }
-        let subject = Subject::Campaign(i64::from(current.id.0));
-        let before = change.before(&subject).await?;
-        write_state(&mut change, &current, current.version.0, &next, now).await?;
-        let campaign = loaded(&mut change.tx, slug).await?;
-        let mut detail = json!({ "slug": slug, "version": current.version.0, "content": current.content,
-            "from": current.state.name(), "to": next.name() });
-        if let Some(reason) = step.reason() {
-            detail["reason"] = json!(reason.trim());
-        }
-        change.commit(subject, before, &format!("campaign.{}", step.name()), detail, now).await?;
+        let campaign = move_on(&mut change, &current, step, tenant, now).await?;
+        change.done().await?;
         Ok(campaign)
     }
 
@@ -243,6 +228,10 @@ impl Catalog {
         let after = cursor_in(cursor)?;
         let limit = limit.clamp(1, PAGE_MAX) as usize;
         let class = filter.class.map(CampaignClass::name);
+        if let Some(given) = filter.state.as_ref().filter(|s| !CampaignState::NAMES.contains(&s.as_str())) {
+            let rule = "use draft, submitted, approved, running, paused, ended or evaluated";
+            return Err(CatalogError::Word { what: "state", given: given.chars().take(40).collect(), rule });
+        }
         let mut items = Vec::new();
         let mut last = after;
         // the class stands in the definition: filter after reading, a page at a time
@@ -327,6 +316,35 @@ impl Catalog {
             .map_err(|e| CatalogError::store("read a number", e))?;
         row.map(|(id,)| small(id, name)).transpose()
     }
+}
+
+/// Does a step inside a change, with its audit entry; the campaign as it is then.
+pub(super) async fn move_on(
+    change: &mut Change,
+    current: &Campaign,
+    step: &Step,
+    tenant: &TenantConfig,
+    now: Timestamp,
+) -> Result<Campaign, CatalogError> {
+    let slug = &current.slug;
+    let next = advance(current, step, Some(tenant), &change.actor, now)?;
+    if *step == Step::Submit {
+        let findings = check_def(&current.def, tenant);
+        if findings.has_errors() {
+            return Err(CatalogError::Findings { slug: slug.clone(), findings });
+        }
+    }
+    let subject = Subject::Campaign(i64::from(current.id.0));
+    let before = change.before(&subject).await?;
+    write_state(change, current, current.version.0, &next, now).await?;
+    let campaign = loaded(&mut change.tx, slug).await?;
+    let mut detail = json!({ "slug": slug, "version": current.version.0, "content": current.content,
+        "from": current.state.name(), "to": next.name() });
+    if let Some(reason) = step.reason() {
+        detail["reason"] = json!(reason.trim());
+    }
+    change.record(subject, before, &format!("campaign.{}", step.name()), detail, now).await?;
+    Ok(campaign)
 }
 
 /// Checks a step against a campaign. Without a tenant (an edit) the end is not looked at.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 /// Whose fault an error is: the command line's exit code and HTTP's status follow from it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Kind {
+pub enum ErrorKind {
     /// The request is wrong as it stands.
     Invalid,
     NotFound,
@@ -26,7 +26,7 @@ pub enum CatalogError {
     Open {
         path: PathBuf,
         why: &'static str,
-        kind: Kind,
+        kind: ErrorKind,
         #[source]
         cause: sqlx::Error,
     },
@@ -46,9 +46,11 @@ pub enum CatalogError {
         #[source]
         cause: sqlx::Error,
     },
-    #[error("cannot {doing}: the catalog does not answer")]
+    #[error("cannot {doing}: {why}")]
     Store {
         doing: &'static str,
+        why: &'static str,
+        kind: ErrorKind,
         #[source]
         cause: sqlx::Error,
     },
@@ -78,6 +80,8 @@ pub enum CatalogError {
     UserExists(String),
     #[error("user `{0}` is no longer active")]
     Inactive(String),
+    #[error("`{actor}` may not {doing} of `{user}`; ask an administrator")]
+    NotTheirs { actor: String, doing: &'static str, user: String },
     #[error("`{given}` is no {what}; {rule}")]
     Word { what: &'static str, given: String, rule: &'static str },
     #[error("the idempotency key was used for another request; use a new key")]
@@ -89,52 +93,60 @@ pub enum CatalogError {
 }
 
 impl CatalogError {
-    pub const fn kind(&self) -> Kind {
+    pub const fn kind(&self) -> ErrorKind {
         match self {
-            Self::Findings { .. } | Self::OtherId { .. } | Self::Word { .. } | Self::Cursor(_) => Kind::Invalid,
-            Self::NoCampaign(_) | Self::NoVersion { .. } | Self::NoUser(_) => Kind::NotFound,
-            Self::Inactive(_) | Self::Illegal(Illegal::OwnWork { .. } | Illegal::System { .. }) => Kind::Denied,
-            Self::Illegal(Illegal::Reason { .. }) => Kind::Invalid,
+            Self::Findings { .. } | Self::OtherId { .. } | Self::Word { .. } | Self::Cursor(_) => ErrorKind::Invalid,
+            Self::NoCampaign(_) | Self::NoVersion { .. } | Self::NoUser(_) => ErrorKind::NotFound,
+            Self::Inactive(_)
+            | Self::NotTheirs { .. }
+            | Self::Illegal(Illegal::OwnWork { .. } | Illegal::System { .. }) => ErrorKind::Denied,
+            Self::Illegal(Illegal::Reason { .. }) => ErrorKind::Invalid,
             Self::Exists(_)
             | Self::Stale { .. }
             | Self::Illegal(_)
             | Self::Wave { .. }
             | Self::UserExists(_)
             | Self::KeyReused
-            | Self::KeyBusy { .. } => Kind::Conflict,
-            Self::Open { kind, .. } => *kind,
-            Self::Locked { .. } | Self::Store { .. } => Kind::Unavailable,
+            | Self::KeyBusy { .. } => ErrorKind::Conflict,
+            Self::Open { kind, .. } | Self::Store { kind, .. } => *kind,
+            Self::Locked { .. } => ErrorKind::Unavailable,
             Self::Newer { .. }
             | Self::Migrate { .. }
             | Self::OtherTenant { .. }
             | Self::Damaged { .. }
-            | Self::Broken(_) => Kind::Failure,
+            | Self::Broken(_) => ErrorKind::Failure,
         }
     }
 
     pub(super) fn opening(path: &Path, cause: sqlx::Error) -> Self {
-        let (kind, why) = match code(&cause) {
-            Some(5 | 6) => (Kind::Unavailable, "another process is writing to it; try again"),
-            Some(8) => (Kind::Unavailable, "it may not be written; check its owner and permissions"),
-            Some(10) => (Kind::Failure, "the disk reports an error; look at the system's log"),
-            Some(11) => (Kind::Failure, "it is damaged; restore it from a backup"),
-            Some(13) => (Kind::Unavailable, "the disk is full; free some space"),
-            Some(14) => {
-                (Kind::Unavailable, "it cannot be opened or made; check that its folder is there and may be written")
-            }
-            Some(26) => (Kind::Failure, "it is not a catalog (no SQLite file); restore it from a backup"),
-            _ => (Kind::Unavailable, "SQLite refuses it; the cause says why"),
-        };
+        let (kind, why) = judge(&cause);
         Self::Open { path: path.to_owned(), why, kind, cause }
     }
     pub(super) fn store(doing: &'static str, cause: sqlx::Error) -> Self {
-        match code(&cause) {
-            Some(5 | 6) => Self::Locked { doing, cause },
-            _ => Self::Store { doing, cause },
+        if matches!(code(&cause), Some(5 | 6)) {
+            return Self::Locked { doing, cause };
         }
+        let (kind, why) = judge(&cause);
+        Self::Store { doing, why, kind, cause }
     }
     pub(super) fn damaged(what: impl Into<String>, why: impl std::fmt::Display) -> Self {
         Self::Damaged { what: what.into(), why: why.to_string() }
+    }
+}
+
+/// Whose fault SQLite's answer is, and what to do (https://sqlite.org/rescode.html).
+fn judge(cause: &sqlx::Error) -> (ErrorKind, &'static str) {
+    match code(cause) {
+        Some(5 | 6) => (ErrorKind::Unavailable, "another process is writing to it; try again"),
+        Some(8) => (ErrorKind::Unavailable, "it may not be written; check its owner and permissions"),
+        Some(10) => (ErrorKind::Failure, "the disk reports an error; look at the system's log"),
+        Some(11) => (ErrorKind::Failure, "the catalog's file is damaged; restore it from a backup"),
+        Some(13) => (ErrorKind::Unavailable, "the disk is full; free some space"),
+        Some(14) => {
+            (ErrorKind::Unavailable, "it cannot be opened or made; check that its folder is there and may be written")
+        }
+        Some(26) => (ErrorKind::Failure, "it is not a catalog (no SQLite file); restore it from a backup"),
+        _ => (ErrorKind::Unavailable, "SQLite refuses; the cause says why"),
     }
 }
 

@@ -6,7 +6,7 @@ mod error;
 pub mod operators;
 pub mod records;
 
-pub use error::{CatalogError, Kind};
+pub use error::{CatalogError, ErrorKind};
 
 use crate::{canonical::ContentHash, users::Actor};
 use audit::{AuditEntry, Subject};

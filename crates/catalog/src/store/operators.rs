@@ -40,6 +40,7 @@ impl Catalog {
         now: Timestamp,
     ) -> Result<User, CatalogError> {
         let mut change = self.change("create a user", actor).await?;
+        may_manage(actor, name, false, "create the account")?;
         let user = insert_user(&mut change, name, roles, now).await?;
         change.done().await?;
         Ok(user)
@@ -58,6 +59,7 @@ impl Catalog {
         let token = Token::draw(random);
         let mut change = self.change("issue a token", actor).await?;
         let (user, _) = self.subject_of(&mut change, user).await?;
+        may_manage(actor, &user.name, true, "issue a token")?;
         insert_token(&mut change, &user, &token, label, expires, now).await?;
         change.done().await?;
         Ok(token)
@@ -67,6 +69,7 @@ impl Catalog {
     pub async fn revoke_tokens(&self, actor: &Actor, user: &str, now: Timestamp) -> Result<u64, CatalogError> {
         let mut change = self.change("revoke tokens", actor).await?;
         let (user, subject) = self.subject_of(&mut change, user).await?;
+        may_manage(actor, &user.name, true, "revoke the tokens")?;
         let before = change.before(&subject).await?;
         let failed = change.failed();
         let done = sqlx::query("UPDATE tokens SET revoked_at = $1 WHERE user_id = $2 AND revoked_at IS NULL")
@@ -90,6 +93,7 @@ impl Catalog {
     ) -> Result<User, CatalogError> {
         let mut change = self.change("close or reopen a user", actor).await?;
         let (user, subject) = self.subject_of(&mut change, user).await?;
+        may_manage(actor, &user.name, false, "close or reopen the account")?;
         let before = change.before(&subject).await?;
         let failed = change.failed();
         sqlx::query("UPDATE users SET active = $1 WHERE id = $2")
@@ -152,6 +156,15 @@ impl Catalog {
         let subject = Subject::User(i64::from(user.id.0));
         Ok((user, subject))
     }
+}
+
+/// Whoever could issue another's token could approve their own work in the other's name: accounts belong to the system
+/// (the owner of the data directory) and to administrators; `own`: and to their user.
+fn may_manage(actor: &Actor, user: &str, own: bool, doing: &'static str) -> Result<(), CatalogError> {
+    if actor.is_system() || actor.has_role("administrator") || own && actor.name() == user {
+        return Ok(());
+    }
+    Err(CatalogError::NotTheirs { actor: actor.name().to_owned(), doing, user: user.chars().take(80).collect() })
 }
 
 async fn insert_user(change: &mut Change, name: &str, roles: &[&str], now: Timestamp) -> Result<User, CatalogError> {

@@ -2,14 +2,15 @@
 //! answers of requests that carried an idempotency key.
 
 use super::{
-    Catalog, CatalogError,
+    Catalog, CatalogError, Change,
     audit::Subject,
-    campaigns::{Campaign, advance, draw_salt, loaded, small, write_state},
+    campaigns::{Campaign, advance, draw_salt, loaded, move_on, small, write_state},
 };
 use crate::{
     canonical::{self, ContentHash},
     check::is_slug,
     state::{CampaignState, Step},
+    tenant::TenantConfig,
     users::{Actor, Random},
 };
 use kairos_model::{CampaignId, CampaignVersion, SnapshotId, Span, Timestamp, UserId, WaveNo};
@@ -84,55 +85,30 @@ impl Catalog {
     ) -> Result<WaveRecord, CatalogError> {
         let mut change = self.change("start a wave", actor).await?;
         let current = loaded(&mut change.tx, slug).await?;
-        let refuse = |why: String| CatalogError::Wave { slug: slug.to_owned(), wave: start.wave.0, why };
+        let wave = insert_wave(&mut change, &current, start, now).await?;
+        change.done().await?;
+        Ok(wave)
+    }
+
+    /// Starts an approved campaign with its first wave, or the next wave of a running one, in one transaction: a launch
+    /// that is refused leaves an approved campaign approved.
+    pub async fn launch(
+        &self,
+        actor: &Actor,
+        slug: &str,
+        start: WaveStart,
+        tenant: &TenantConfig,
+        now: Timestamp,
+    ) -> Result<(Campaign, WaveRecord), CatalogError> {
+        let mut change = self.change("launch a campaign", actor).await?;
+        let mut current = loaded(&mut change.tx, slug).await?;
         if !matches!(current.state, CampaignState::Running { .. }) {
-            return Err(refuse(format!("campaign is {}; a wave starts only while it runs", current.state)));
+            current = move_on(&mut change, &current, &Step::Start, tenant, now).await?;
         }
-        if current.def.wave(start.wave).is_none() {
-            let known: Vec<_> = current.def.waves.iter().map(|w| w.no.to_string()).collect();
-            return Err(refuse(format!("the campaign has the waves {}", known.join(", "))));
-        }
-        let failed = change.failed();
-        let launched: Option<(i64,)> =
-            sqlx::query_as("SELECT started_at FROM waves WHERE campaign_id = $1 AND wave = $2")
-                .bind(i64::from(current.id.0))
-                .bind(i64::from(start.wave.0))
-                .fetch_optional(&mut *change.tx)
-                .await
-                .map_err(&failed)?;
-        if let Some((at,)) = launched {
-            return Err(refuse(format!("it was launched at {}; a wave is launched once", Timestamp(at))));
-        }
-        let members = i64::try_from(start.members).map_err(|_| refuse("it has too many members".to_owned()))?;
-        let subject = Subject::Campaign(i64::from(current.id.0));
-        let before = change.before(&subject).await?;
-        sqlx::query(
-            "INSERT INTO waves (campaign_id, wave, version, audience_hash, condition_hash, members, snapshot, as_of, \
-             started_by, started_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
-        )
-        .bind(i64::from(current.id.0))
-        .bind(i64::from(start.wave.0))
-        .bind(i64::from(current.version.0))
-        .bind(start.audience.to_string())
-        .bind(start.condition.to_string())
-        .bind(members)
-        .bind(i64::from(start.snapshot.0))
-        .bind(start.as_of.0)
-        .bind(i64::from(actor.id().0))
-        .bind(now.0)
-        .execute(&mut *change.tx)
-        .await
-        .map_err(&failed)?;
-        let detail = json!({ "slug": slug, "wave": start.wave.0, "version": current.version.0,
-            "audience": start.audience, "members": start.members, "snapshot": start.snapshot.0 });
-        change.commit(subject, before, "campaign.wave", detail, now).await?;
-        Ok(WaveRecord {
-            campaign: current.id,
-            version: current.version,
-            start,
-            started_by: actor.id(),
-            started_at: now,
-        })
+        let wave = insert_wave(&mut change, &current, start, now).await?;
+        let campaign = loaded(&mut change.tx, slug).await?;
+        change.done().await?;
+        Ok((campaign, wave))
     }
 
     /// The launched waves of a campaign, by number.
@@ -363,6 +339,57 @@ impl Catalog {
             .map(drop)
             .map_err(|e| CatalogError::store("give a key back", e))
     }
+}
+
+async fn insert_wave(
+    change: &mut Change,
+    current: &Campaign,
+    start: WaveStart,
+    now: Timestamp,
+) -> Result<WaveRecord, CatalogError> {
+    let refuse = |why: String| CatalogError::Wave { slug: current.slug.clone(), wave: start.wave.0, why };
+    if !matches!(current.state, CampaignState::Running { .. }) {
+        return Err(refuse(format!("campaign is {}; a wave starts only while it runs", current.state)));
+    }
+    if current.def.wave(start.wave).is_none() {
+        let known: Vec<_> = current.def.waves.iter().map(|w| w.no.to_string()).collect();
+        return Err(refuse(format!("the campaign has the waves {}", known.join(", "))));
+    }
+    let members = i64::try_from(start.members).map_err(|_| refuse("it has too many members".to_owned()))?;
+    let failed = change.failed();
+    let launched: Option<(i64,)> = sqlx::query_as("SELECT started_at FROM waves WHERE campaign_id = $1 AND wave = $2")
+        .bind(i64::from(current.id.0))
+        .bind(i64::from(start.wave.0))
+        .fetch_optional(&mut *change.tx)
+        .await
+        .map_err(&failed)?;
+    if let Some((at,)) = launched {
+        return Err(refuse(format!("it was launched at {}; a wave is launched once", Timestamp(at))));
+    }
+    let subject = Subject::Campaign(i64::from(current.id.0));
+    let before = change.before(&subject).await?;
+    let by = change.actor.id();
+    sqlx::query(
+        "INSERT INTO waves (campaign_id, wave, version, audience_hash, condition_hash, members, snapshot, as_of, \
+         started_by, started_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+    )
+    .bind(i64::from(current.id.0))
+    .bind(i64::from(start.wave.0))
+    .bind(i64::from(current.version.0))
+    .bind(start.audience.to_string())
+    .bind(start.condition.to_string())
+    .bind(members)
+    .bind(i64::from(start.snapshot.0))
+    .bind(start.as_of.0)
+    .bind(i64::from(by.0))
+    .bind(now.0)
+    .execute(&mut *change.tx)
+    .await
+    .map_err(&failed)?;
+    let detail = json!({ "slug": current.slug, "wave": start.wave.0, "version": current.version.0,
+        "audience": start.audience, "members": start.members, "snapshot": start.snapshot.0 });
+    change.record(subject, before, "campaign.wave", detail, now).await?;
+    Ok(WaveRecord { campaign: current.id, version: current.version, start, started_by: by, started_at: now })
 }
 
 fn bounded(what: &'static str, value: &Value) -> Result<String, CatalogError> {

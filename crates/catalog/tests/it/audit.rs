@@ -2,7 +2,7 @@
 
 use crate::support::{World, at};
 use expect_test::{Expect, expect};
-use kairos_catalog::{CatalogError, Head, Kind, Step};
+use kairos_catalog::{CatalogError, ErrorKind, Head, Step};
 
 /// What the log says after `sql` was done behind it.
 async fn found(sql: &'static str, want: Expect) {
@@ -12,7 +12,7 @@ async fn found(sql: &'static str, want: Expect) {
     w.catalog.verify_audit_against(&head).await.unwrap();
     w.behind(sql).await;
     let e = w.catalog.verify_audit_against(&head).await.unwrap_err();
-    assert_eq!(e.kind(), Kind::Failure);
+    assert_eq!(e.kind(), ErrorKind::Failure);
     want.assert_eq(&e.to_string());
 }
 

@@ -304,6 +304,15 @@ fn the_tenant_file_maps_to_the_model() {
 }
 
 #[test]
+fn a_reply_is_read_however_the_handset_writes_it() {
+    let replies = tenant().replies;
+    let opts_out = ["TD", "td", " Td. ", "ＴＤ", "退订", "退订。", "T", "stop!"];
+    assert!(opts_out.iter().all(|r| replies.is_opt_out(r)));
+    assert!(["", "RBT", "TDX", "how do I stop this", "。"].iter().all(|r| !replies.is_opt_out(r)));
+    assert!(kairos_catalog::same_reply("rbt", "RBT") && !kairos_catalog::same_reply("RBT please", "RBT"));
+}
+
+#[test]
 fn a_wrong_tenant_file_says_all_that_is_wrong() {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../province/tenant.toml");
     let text = std::fs::read_to_string(path).unwrap();
@@ -325,9 +334,9 @@ fn a_wrong_tenant_file_says_all_that_is_wrong() {
     let unread = |from: &str, to: &str| {
         TenantConfig::from_toml("tenant.toml", &text.replacen(from, to, 1)).unwrap_err().to_string()
     };
-    expect!["`tenant.toml` line 24, field /policy/marketing/unknown_consent: unknown word `maybe`; one of deny, allow"]
+    expect!["`tenant.toml` line 25, field /policy/marketing/unknown_consent: unknown word `maybe`; one of deny, allow"]
         .assert_eq(&unread("unknown_consent = \"deny\"", "unknown_consent = \"maybe\""));
-    expect!["`tenant.toml` line 43, field /holidays/0/from: failed to parse two digit integer as month: parameter 'month' is not in the required range of 1..=12"]
+    expect!["`tenant.toml` line 44, field /holidays/0/from: failed to parse two digit integer as month: parameter 'month' is not in the required range of 1..=12"]
         .assert_eq(&unread("from = \"2026-01-01\"", "from = \"2026-13-01\""));
 }
 

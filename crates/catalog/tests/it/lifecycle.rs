@@ -3,7 +3,7 @@
 use crate::support::{World, at, counter, def, say};
 use expect_test::expect;
 use kairos_catalog::{
-    Actor, CampaignFilter, CampaignState, CatalogError, EndCause, Kind, Signed, Step, canonical::ContentHash,
+    Actor, CampaignFilter, CampaignState, CatalogError, EndCause, ErrorKind, Signed, Step, canonical::ContentHash,
 };
 use kairos_model::{CampaignClass, CampaignId, CampaignVersion};
 
@@ -176,7 +176,7 @@ async fn an_author_never_approves_their_own_work() {
     let e = w.step(&w.planner, SLUG, approve(), 3).await.unwrap_err();
     expect!["cannot approve `ring-back-tone`: planner wrote and submitted it; another user must approve it"]
         .assert_eq(&e.to_string());
-    assert_eq!(e.kind(), Kind::Denied);
+    assert_eq!(e.kind(), ErrorKind::Denied);
 
     // the operator makes the last edit, the planner submits: neither may approve
     let edited = kairos_catalog::CampaignDef { priority: 501, ..def(SLUG) };
@@ -209,7 +209,7 @@ async fn any_edit_voids_the_approval_and_the_same_content_does_not() {
     assert_eq!((c2.state.clone(), c2.version, c2.salt), (CampaignState::draft(), CampaignVersion(2), c.salt));
     let e = w.step(&w.operator, SLUG, Step::Start, 6).await.unwrap_err();
     expect!["cannot start `ring-back-tone`: campaign is draft; submit and approve it first"].assert_eq(&e.to_string());
-    assert_eq!(e.kind(), Kind::Conflict);
+    assert_eq!(e.kind(), ErrorKind::Conflict);
 
     let versions: Vec<_> = w.catalog.versions(SLUG).await.unwrap().iter().map(|v| (v.version.0, v.content)).collect();
     assert_eq!(versions, [(1, c.content), (2, c2.content)]);
@@ -359,6 +359,10 @@ async fn campaigns_are_numbered_salted_once_and_listed_by_page() {
     assert_eq!((page.items[0].slug.as_str(), rest.items[0].slug.as_str(), rest.next), (SLUG, "mobile-newspaper", None));
     let submitted = CampaignFilter { state: Some("submitted".to_owned()), class: None };
     assert_eq!(w.catalog.campaigns(&submitted, None, 10).await.unwrap().items[0].slug, "decline-care");
+    let odd = CampaignFilter { state: Some("sleeping".to_owned()), class: None };
+    let e = w.catalog.campaigns(&odd, None, 10).await.unwrap_err();
+    expect!["`sleeping` is no state; use draft, submitted, approved, running, paused, ended or evaluated"]
+        .assert_eq(&e.to_string());
     let e = w.catalog.campaigns(&all, Some("here"), 10).await.unwrap_err();
     expect!["`here` is no cursor of this list; begin without one"].assert_eq(&e.to_string());
 
@@ -366,5 +370,5 @@ async fn campaigns_are_numbered_salted_once_and_listed_by_page() {
     assert_eq!(w.catalog.family_id("harvest-work").await.unwrap(), Some(4));
     assert_eq!(w.catalog.offer_id("unheard_of").await.unwrap(), None);
     let e = w.catalog.campaign("nobody").await.unwrap_err();
-    assert_eq!((e.to_string().as_str(), e.kind()), ("no campaign `nobody`", Kind::NotFound));
+    assert_eq!((e.to_string().as_str(), e.kind()), ("no campaign `nobody`", ErrorKind::NotFound));
 }

@@ -4,6 +4,7 @@
 
 mod audit;
 mod definitions;
+mod golden;
 mod lifecycle;
 mod opening;
 mod operators;

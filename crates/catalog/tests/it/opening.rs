@@ -2,7 +2,7 @@
 
 use crate::support::{TENANT, World, at, say};
 use expect_test::expect;
-use kairos_catalog::{Catalog, CatalogError, Kind};
+use kairos_catalog::{Actor, Catalog, CatalogError, ErrorKind};
 use kairos_model::TenantId;
 use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 use std::path::Path;
@@ -60,14 +60,28 @@ async fn a_lock_that_does_not_end_says_so_and_changes_nothing() {
     let options = SqliteConnectOptions::new().filename(&w.path);
     let mut other = SqliteConnection::connect_with(&options).await.unwrap();
     let held = other.begin_with("BEGIN IMMEDIATE").await.unwrap();
-    let e = impatient.create_user(&w.planner, "li", &[], at(1)).await.unwrap_err();
+    let e = impatient.create_user(&Actor::system(), "li", &[], at(1)).await.unwrap_err();
     assert!(matches!(e, CatalogError::Locked { .. }), "{e:?}");
-    assert_eq!(e.kind(), Kind::Unavailable);
+    assert_eq!(e.kind(), ErrorKind::Unavailable);
     expect![[r#"
         cannot create a user: another process is writing to the catalog; try again
           because: error returned from database: (code: 5) database is locked
           because: (code: 5) database is locked"#]]
     .assert_eq(&say(&e));
     held.rollback().await.unwrap();
-    assert!(w.catalog.create_user(&w.planner, "li", &[], at(1)).await.is_ok());
+    assert!(w.catalog.create_user(&Actor::system(), "li", &[], at(1)).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_damaged_page_is_told_from_a_lock() {
+    let w = World::new().await;
+    w.ring_back(3).await;
+    w.catalog.clone().close().await;
+    let mut bytes = std::fs::read(&w.path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[4096..middle].fill(0x5a);
+    std::fs::write(&w.path, bytes).unwrap();
+    let text = refused(&w.path, TENANT).await;
+    assert!(text.starts_with("Failure: cannot"), "{text}");
+    assert!(text.contains("damaged") || text.contains("backup"), "{text}");
 }

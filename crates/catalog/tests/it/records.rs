@@ -2,7 +2,7 @@
 
 use crate::support::{World, at, counter};
 use expect_test::expect;
-use kairos_catalog::{ContentHash, Kind, Remembered, Step, WaveStart};
+use kairos_catalog::{ContentHash, ErrorKind, Remembered, Step, WaveStart};
 use kairos_model::{SnapshotId, UserId, WaveNo};
 use serde_json::json;
 
@@ -35,7 +35,7 @@ async fn a_wave_is_launched_once_and_only_while_the_campaign_runs() {
         "cannot start wave 1 of `ring-back-tone`: it was launched at 2026-03-02T00:36:00Z; a wave is launched once"
     ]
     .assert_eq(&e.to_string());
-    assert_eq!(e.kind(), Kind::Conflict);
+    assert_eq!(e.kind(), ErrorKind::Conflict);
     assert_eq!(w.catalog.waves(SLUG).await.unwrap(), [started]);
     assert_eq!((started.start, started.version.0, started.started_by), (wave(1), 1, w.operator.id()));
     w.catalog.verify_audit().await.unwrap();
@@ -83,7 +83,7 @@ async fn an_idempotency_key_answers_the_same_again() {
     let e = claim("k", two, 3).await.unwrap_err();
     assert_eq!(
         (e.to_string().as_str(), e.kind()),
-        ("the idempotency key was used for another request; use a new key", Kind::Conflict)
+        ("the idempotency key was used for another request; use a new key", ErrorKind::Conflict)
     );
     // another user's key of the same name is another key
     assert_eq!(w.catalog.claim_key(UserId(2), "k", &two, at(60), at(3)).await.unwrap(), Remembered::Fresh);
@@ -94,4 +94,30 @@ async fn an_idempotency_key_answers_the_same_again() {
     // forgotten at its expiry
     assert_eq!(claim("k", two, 24 * 60).await.unwrap(), Remembered::Fresh);
     assert!(claim("", one, 0).await.is_err());
+}
+
+#[tokio::test]
+async fn a_refused_launch_leaves_the_campaign_approved() {
+    let w = World::new().await;
+    w.ring_back(2).await;
+    let e = w.catalog.launch(&w.operator, SLUG, wave(2), &w.tenant, at(4)).await.unwrap_err();
+    expect!["cannot start wave 2 of `ring-back-tone`: the campaign has the waves 1"].assert_eq(&e.to_string());
+    assert_eq!(w.catalog.campaign(SLUG).await.unwrap().state.name(), "approved");
+    let (c, started) = w.catalog.launch(&w.operator, SLUG, wave(1), &w.tenant, at(5)).await.unwrap();
+    assert_eq!(
+        (c.state.name(), started.start, w.catalog.campaign(SLUG).await.unwrap()),
+        ("running", wave(1), c.clone())
+    );
+    let e = w.catalog.launch(&w.operator, SLUG, wave(1), &w.tenant, at(6)).await.unwrap_err();
+    expect![
+        "cannot start wave 1 of `ring-back-tone`: it was launched at 2026-03-02T00:35:00Z; a wave is launched once"
+    ]
+    .assert_eq(&e.to_string());
+    w.step(&w.operator, SLUG, Step::Stop { reason: "done".to_owned() }, 7).await.unwrap();
+    let e = w.catalog.launch(&w.operator, SLUG, wave(1), &w.tenant, at(8)).await.unwrap_err();
+    expect![
+        "cannot start `ring-back-tone`: campaign is ended; a campaign is launched once; write a new one with another id"
+    ]
+    .assert_eq(&e.to_string());
+    assert_eq!(w.catalog.verify_audit().await.unwrap().entries, 8 + 3 + 3);
 }
