@@ -196,7 +196,7 @@ fn held_for<F: Facts + ?Sized>(
             h.id != c.id
                 && h.run != RunState::Stopped
                 && now < h.end
-                && !state.decided_by(h.id)
+                && !state.decided_by(h.id, now)
                 && facts.in_audience(h.id, subscriber)
         })
         .map(|h| h.id)

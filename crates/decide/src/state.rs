@@ -184,9 +184,10 @@ impl State {
             None => false,
         }
     }
-    /// Whether the campaign has decided about this subscriber, either way.
-    pub fn decided_by(&self, campaign: CampaignId) -> bool {
-        self.history.iter().any(|e| e.campaign() == campaign)
+    /// Whether the campaign has decided about this subscriber, either way, within [`HISTORY_KEEP`] before `now`: older
+    /// decisions may have been dropped, so none of them counts.
+    pub fn decided_by(&self, campaign: CampaignId, now: Timestamp) -> bool {
+        self.history.iter().any(|e| e.campaign() == campaign && now < e.stamp().plus(HISTORY_KEEP))
     }
 }
 
@@ -222,7 +223,8 @@ mod tests {
         s.add(entry(50 + HISTORY_KEEP.as_secs(), 901, Mark::Sent));
         let first = s.history()[0];
         assert_eq!((s.history().len(), first.stamp().secs()), (51, 51));
-        assert!(s.decided_by(CampaignId(900)));
+        assert!(!s.decided_by(CampaignId(900), Timestamp::from_secs(HISTORY_KEEP.as_secs())));
+        assert!(s.decided_by(CampaignId(901), Timestamp::from_secs(60 + HISTORY_KEEP.as_secs())));
     }
 
     #[test]

@@ -1,0 +1,7 @@
+//! The rules against stories with exact outcomes, and against a naive oracle that keeps everything.
+#![allow(clippy::unwrap_used)]
+
+mod allocation;
+mod oracle;
+mod stories;
+mod world;
