@@ -16,7 +16,7 @@ use roaring::RoaringTreemap;
 use std::{fs::File, path::Path};
 
 /// Rows read at once when a file is written again without its duplicates.
-const BATCH: usize = 65_536;
+pub(crate) const BATCH: usize = 65_536;
 
 /// What the keys say.
 #[derive(Default)]

@@ -55,6 +55,8 @@ pub enum LakeError {
     UnknownSnapshot { id: String },
     #[error("snapshot {snapshot} has no tag `{tag}`; compute the tags again")]
     UnknownTag { snapshot: String, tag: String },
+    #[error("the tags cannot be computed:\n{0}")]
+    Tags(#[source] crate::tags::TagProblems),
     #[error("{what}")]
     Limit { what: String },
 }

@@ -187,8 +187,7 @@ impl Inner {
 /// Removes files that the manifest does not name. Only folders that the lake makes are looked into; audiences name
 /// themselves by their content and are no part of the manifest.
 fn sweep(dir: &Path, manifest: &Manifest) -> Result<()> {
-    let mut keep: BTreeSet<PathBuf> = manifest.files().map(|f| dir.join(f)).collect();
-    //keep.extend(crate::tags::files_of(dir, manifest)?);
+    let keep: BTreeSet<PathBuf> = manifest.files().map(|f| dir.join(f)).collect();
     let folders = schema::tables().map(|t| dir.join(t.name)).chain([dir.join("snapshot"), dir.join("audience")]);
     for folder in folders.chain([dir.to_owned()]) {
         let entries = match fs::read_dir(&folder) {

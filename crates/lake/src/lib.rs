@@ -10,8 +10,9 @@
 //! - a snapshot and a frozen audience are never changed once they have a number.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
-// mod audience;
+mod audience;
 mod commit;
+pub mod condition;
 mod error;
 mod import;
 mod keys;
@@ -19,17 +20,16 @@ mod lake;
 mod manifest;
 mod render;
 mod schema;
-// pub mod condition;
-// mod select;
+mod select;
 pub mod source;
 mod sql;
-// pub mod tags;
+pub mod tags;
 mod trail;
 mod udf;
 mod view;
 mod write;
 
-// pub use audience::{Audience, AudienceHead};
+pub use audience::{Audience, AudienceHead};
 pub use error::{LakeError, Result};
 pub use import::{Import, ImportMeta, Reject};
 pub use keys::{KeyHasher, RowKey};
@@ -37,9 +37,9 @@ pub use lake::{Lake, LakeOptions};
 pub use manifest::{Counts, ImportRecord, Mode};
 pub use render::{to_json, to_text};
 pub use schema::{DECISION, OUTCOME, OWN_TABLES, QUARANTINE, TYPE_KEY, arrow_type, table, tables, view_schema};
-// pub use select::{TagValue, TagValues};
+pub use select::{TagValue, TagValues};
 pub use sql::{SqlAnswer, SqlLimits};
-// pub use tags::{SnapshotReport, TagCatalogue};
+pub use tags::{Sets, Snapshot, SnapshotReport, SnapshotTag, TagCatalogue, TagProblems};
 pub use trail::decision_batch;
 
 /// For callers that speak of record batches without linking DataFusion themselves.

@@ -97,6 +97,9 @@ pub struct ImportRecord {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct SnapshotEntry {
     pub id: u32,
+    pub as_of: i64,
+    /// Parquet files that it reads, shared with other snapshots.
+    pub files: Vec<String>,
     /// JSON description, relative to the lake's directory.
     pub path: String,
     pub blake3: String,
@@ -187,7 +190,8 @@ impl Manifest {
             .tables
             .values()
             .flat_map(|t| t.files.iter().map(|f| f.path.as_str()).chain(t.keys.iter().map(|k| k.path.as_str())));
-        tables.chain(self.snapshots.iter().map(|s| s.path.as_str()))
+        let snapshots = self.snapshots.iter().flat_map(|s| s.files.iter().chain([&s.path]).map(String::as_str));
+        tables.chain(snapshots)
     }
 }
 

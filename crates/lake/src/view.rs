@@ -5,7 +5,9 @@ use crate::{
     import::{AS_OF, KEY_HIGH, KEY_LOW, SEQ},
     lake::{Inner, Lake},
     manifest::{DataFile, Manifest, Mode, TableState},
-    schema, udf,
+    schema,
+    tags::SnapshotTable,
+    udf,
 };
 use datafusion::{
     arrow::datatypes::{DataType, Field, Schema, SchemaRef},
@@ -30,16 +32,26 @@ impl Lake {
     /// Columns that only some files have are NULL in the others. `tags` is the latest snapshot at or before `as_of`.
     pub async fn context(&self, as_of: Timestamp) -> Result<SessionContext> {
         let manifest = self.inner.manifest();
-        let ctx = self.inner.session(as_of);
-        for def in schema::tables() {
-            let view = self.inner.view(&ctx, &manifest, def, as_of).await?;
-            ctx.register_table(def.name, view).map_err(LakeError::query(format!("show table `{}`", def.name)))?;
+        let ctx = self.inner.tables(&manifest, as_of).await?;
+        if let Some(snapshot) = self.inner.latest_snapshot(as_of)? {
+            let table = SnapshotTable::new(self.inner.clone(), snapshot);
+            ctx.register_table("tags", Arc::new(table)).map_err(LakeError::query("show table `tags`"))?;
         }
         Ok(ctx)
     }
 }
 
 impl Inner {
+    /// The tables as of a time, without `tags`.
+    pub async fn tables(&self, manifest: &Manifest, as_of: Timestamp) -> Result<SessionContext> {
+        let ctx = self.session(as_of);
+        for def in schema::tables() {
+            let view = self.view(&ctx, manifest, def, as_of)?;
+            ctx.register_table(def.name, view).map_err(LakeError::query(format!("show table `{}`", def.name)))?;
+        }
+        Ok(ctx)
+    }
+
     /// A context without tables.
     pub fn session(&self, as_of: Timestamp) -> SessionContext {
         let mut config = SessionConfig::new()
@@ -57,7 +69,7 @@ impl Inner {
         ctx
     }
 
-    async fn view(
+    fn view(
         &self,
         ctx: &SessionContext,
         m: &Manifest,
