@@ -30,6 +30,7 @@ fn every_shipped_campaign_is_valid() {
     for name in ["ring-back-tone", "mobile-newspaper", "decline-care", "harvest-work"] {
         let d = def(name);
         assert_eq!(d.id, name);
+        assert!(d.creatives.iter().all(|c| kairos_model::sms::segments(&c.text) == 1), "{name}: one segment each");
         all += &format!("{name} {} control {} [{}]\n", d.class, d.control_share(), check_def(&d, &tenant()));
     }
     expect![[r#"

@@ -66,6 +66,19 @@ async fn a_campaign_lives_and_every_state_carries_its_facts() {
 }
 
 #[tokio::test]
+async fn calls_may_move_between_threads_as_servers_need() {
+    fn sendable<T: Send>(call: T) -> T {
+        call
+    }
+    let w = World::new().await;
+    let (def, mut random) = (def(SLUG), counter());
+    sendable(w.catalog.put(&w.planner, &def, &mut random, at(1))).await.unwrap();
+    sendable(w.catalog.step(&w.planner, SLUG, &Step::Submit, &w.tenant, at(2))).await.unwrap();
+    sendable(w.catalog.verify_audit()).await.unwrap();
+    sendable(w.catalog.authenticate(&w.tokens[0], at(3))).await.unwrap();
+}
+
+#[tokio::test]
 async fn every_step_in_every_state() {
     let mut table = String::new();
     for state in ["draft", "submitted", "approved", "running", "paused", "ended"] {
