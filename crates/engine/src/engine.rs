@@ -97,10 +97,10 @@ impl Engine {
         self.tell_settled(&mut out);
         self.journal.commit()?;
         self.due = self.compute_due(stamp);
-        self.failed = false;
         if self.since_checkpoint >= self.config.checkpoint_every {
-            self.checkpoint()?;
+            self.write_checkpoint()?;
         }
+        self.failed = false;
         Ok((result, out))
     }
 
@@ -164,6 +164,12 @@ impl Engine {
         if self.failed {
             return Err(EngineError::Poisoned);
         }
+        self.failed = true;
+        self.write_checkpoint()?;
+        self.failed = false;
+        Ok(())
+    }
+    fn write_checkpoint(&mut self) -> Result<(), EngineError> {
         checkpoint::save(&self.config, self.journal.end(PARTITION), &self.core)?;
         self.since_checkpoint = 0;
         Ok(())

@@ -349,3 +349,142 @@ impl Change {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use expect_test::expect;
+
+    fn which() -> Which {
+        Which {
+            contact: ContactId(0x1122_3344_5566_7788),
+            subscriber: SubscriberId(7),
+            campaign: CampaignId(3),
+            wave: WaveNo(2),
+        }
+    }
+
+    fn one_of_each() -> Vec<Rec> {
+        let item = |s, verdict| WalkItem { subscriber: SubscriberId(s), treatment: 1, verdict };
+        let all = ReasonSet::EMPTY.with(Reason::Suppressed).with(Reason::OtherCampaign);
+        let walk = WalkRec {
+            campaign: CampaignId(3),
+            wave: WaveNo(2),
+            version: CampaignVersion(4),
+            book: PlaybookId(5),
+            snapshot: SnapshotId(6),
+            channel: Channel::Sms,
+            family: FamilyId(8),
+            cost: 50_000,
+            hold: true,
+            cursor: Some((0xaabb, SubscriberId(12))),
+            items: vec![
+                item(9, Verdict::Send),
+                item(10, Verdict::Control),
+                item(11, Verdict::Holdout),
+                item(12, Verdict::Defer { until: Timestamp(99), primary: Reason::QuietHours, all }),
+                item(13, Verdict::Withheld { primary: Reason::OtherCampaign, all, by: Some(CampaignId(2)) }),
+                item(14, Verdict::Withheld { primary: Reason::Suppressed, all, by: None }),
+            ],
+        };
+        let change = |change| Rec::Outcome(OutcomeRec { which: which(), change });
+        vec![
+            Rec::Book(PlaybookId(5)),
+            Rec::Facts(SnapshotId(6)),
+            Rec::Wave(WaveRec {
+                campaign: CampaignId(3),
+                version: CampaignVersion(4),
+                wave: WaveNo(2),
+                audience: AudienceHash([0xab; 32]),
+                not_after: Timestamp(-2),
+                members: 40,
+                order_salt: 0x0102_0304,
+                class: CampaignClass::Care,
+                channel: Channel::Mms,
+            }),
+            Rec::Run { campaign: CampaignId(3), run: RunState::Paused },
+            Rec::Kill(true),
+            Rec::Opt { subscriber: SubscriberId(7), class: Some(CampaignClass::Marketing), out: true },
+            Rec::Opt { subscriber: SubscriberId(7), class: None, out: false },
+            Rec::Walk(WalkRec { cursor: None, items: Vec::new(), ..walk.clone() }),
+            Rec::Walk(walk),
+            Rec::Offer(vec![which(), which()]),
+            change(Change::Accepted),
+            change(Change::Refused { status: 88 }),
+            change(Change::Cancelled(Reason::NoConsent)),
+            change(Change::PutBack(Reason::Paused)),
+            change(Change::Deferred { reason: Reason::Holiday, until: Timestamp(1 << 40) }),
+            change(Change::Unknown),
+            change(Change::Seen(Disposition::Replied)),
+            change(Change::SeenSettles(Disposition::Delivered)),
+            Rec::Close { campaign: CampaignId(3), wave: WaveNo(2), reason: Reason::Ended, cancelled: 17 },
+            Rec::Recovered(vec![which()]),
+            Rec::Event(Event {
+                kind: EventType::CALL_ENDED,
+                flags: 1,
+                subscriber: SubscriberId(7),
+                peer: PartyId(8),
+                cell: CellId(70_000),
+                at: Timestamp(1),
+                arrived: Timestamp(2),
+                aux: 285,
+            }),
+        ]
+    }
+
+    /// These bytes are on disks: a change here is a new kind, never an edit.
+    #[test]
+    fn the_bytes_of_each_kind_are_for_ever() {
+        let lines: Vec<String> = one_of_each()
+            .iter()
+            .map(|rec| {
+                let (kind, bytes) = rec.encode();
+                let hex: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
+                format!("{kind} {hex}")
+            })
+            .collect();
+        expect![[r#"
+            1 05000000
+            2 06000000
+            3 03000000040000000200ababababababababababababababababababababababababababababababababfeffffffffffffff2800000004030201000000000202
+            4 0300000002
+            5 01
+            6 070000000101
+            6 070000000000
+            7 030000000200040000000500000006000000010800000050c3000000000000010000000000
+            7 030000000200040000000500000006000000010800000050c30000000000000101bbaa0000000000000c000000060000000900000001010a00000001020b00000001030c00000001040a8400000063000000000000000d00000001050784000000020000000e0000000105028400000000000000
+            8 02000000887766554433221107000000030000000200887766554433221107000000030000000200
+            9 88776655443322110700000003000000020001
+            9 8877665544332211070000000300000002000258000000
+            9 8877665544332211070000000300000002000304
+            9 8877665544332211070000000300000002000410
+            9 887766554433221107000000030000000200050b0000000000010000
+            9 88776655443322110700000003000000020006
+            9 8877665544332211070000000300000002000705
+            9 8877665544332211070000000300000002000802
+            10 0300000002000511000000
+            11 01000000887766554433221107000000030000000200
+            12 03000100070000000800000070110100010000000000000002000000000000001d01000000000000"#]].assert_eq(&lines.join("\n"));
+    }
+
+    #[test]
+    fn records_come_back_and_damaged_ones_are_refused() {
+        for rec in one_of_each() {
+            let (kind, bytes) = rec.encode();
+            assert_eq!(Rec::decode(kind, &bytes).unwrap(), rec);
+            for len in 0..bytes.len() {
+                assert!(Rec::decode(kind, &bytes[..len]).is_err(), "{rec:?} cut to {len}");
+            }
+            let mut longer = bytes.clone();
+            longer.push(0);
+            assert!(Rec::decode(kind, &longer).is_err());
+            // rubbish does not panic, nor reserve what it claims
+            for i in 0..bytes.len() {
+                let mut bad = bytes.clone();
+                bad[i] = 0xff;
+                drop(Rec::decode(kind, &bad));
+            }
+        }
+        assert_eq!(Rec::decode(200, &[]), malformed("record kind 200 is not known"));
+    }
+}
