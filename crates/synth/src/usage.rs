@@ -341,6 +341,8 @@ fn weekend(month: &Month, day: u32) -> bool {
 const COMPETITORS: [u64; 8] = [130, 131, 132, 186, 133, 153, 180, 189];
 
 /// Someone outside: half of the time a person of his own, else one whom the town knows.
+///
+/// Few have a number that is not a mobile one in plain digits: a reader needs the library for those, not the table.
 fn foreign(p: &Province, i: Index, bits: u64, far: f64) -> (Peer, Distance) {
     let mine = bits & 3 < 2;
     let who = if mine { u64::from(i.0) << 1 | 1 } else { u64::from(i.0 / TOWN) << 8 | (bits >> 2 & 63) << 1 };
@@ -348,17 +350,17 @@ fn foreign(p: &Province, i: Index, bits: u64, far: f64) -> (Peer, Distance) {
     let digits = h % 90_000_000 + 10_000_000;
     let mobile = Peer { zeros: 0, digits: COMPETITORS[(h >> 59) as usize & 7] * 100_000_000 + digits };
     let u = hash::unit(hash::mix(h));
-    if u < 0.012 {
+    if u < 0.008 {
         // Hong Kong mobiles
-        return (Peer { zeros: 2, digits: 85_260_000_000 + h % 1_000_000 * 9 }, Distance::International);
+        return (Peer { zeros: 2, digits: 85_298_000_000 + h % 200_000 }, Distance::International);
     }
-    if u < 0.09 {
+    if u < 0.04 {
         // a fixed line in Ningbo
         return (Peer { zeros: 1, digits: 57_487_000_000 + h % 1_000_000 }, Distance::Local);
     }
     // whether someone lives far away is a trait of this acquaintance
     let distant = hash::unit(hash::salted(h, u64::from(i.0))) < far;
-    if distant && u < 0.2 {
+    if distant && u < 0.1 {
         // a fixed line in Shanghai
         return (Peer { zeros: 1, digits: 2_164_000_000 + h % 1_000_000 }, Distance::Long);
     }
@@ -417,12 +419,11 @@ mod tests {
     #[test]
     fn every_foreign_number_is_one_for_the_number_plan() {
         let (plan, p) = (NumberPlan::china(), Province::new(SynthConfig::china(4, 2_000)).unwrap());
-        let mut town = Town::default();
         let mut seen = std::collections::BTreeSet::new();
-        (0..15).for_each(|t| {
-            town.make(&p, t, 0);
-            seen.extend(town.cdrs.iter().filter(|c| c.kind != Kind::Data).map(|c| (c.peer.zeros, c.peer.digits)));
-        });
+        for k in 0..100_000 {
+            let (peer, _) = foreign(&p, Index(k), hash::mix(k.into()), 0.5);
+            seen.insert((peer.zeros, peer.digits));
+        }
         for (zeros, digits) in seen {
             let text = format!("{}{digits}", "0".repeat(zeros.into()));
             assert!(plan.parse(&text).is_ok(), "{text}");
