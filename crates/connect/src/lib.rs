@@ -3,5 +3,6 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod channel;
+pub mod file_channel;
 pub mod layout;
 pub mod smpp;

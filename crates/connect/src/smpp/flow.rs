@@ -283,3 +283,7 @@ impl Flow {
         answer.into_iter().chain(again).min()
     }
 }
+
+#[cfg(test)]
+#[path = "flow_tests.rs"]
+mod tests;

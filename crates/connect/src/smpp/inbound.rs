@@ -4,7 +4,7 @@
 use super::frame::Fields;
 use crate::channel::{Inbound, MessageIn, ReceiptIn, ReceiptState, id_forms};
 use jiff::civil;
-use kairos_model::{Msisdn, NumberPlan, Timestamp, sms};
+use kairos_model::{Dialled, Msisdn, NumberPlan, Timestamp, sms};
 
 /// Optional parameters that we read (SMPP 3.4 §5.3.2).
 mod tag {
@@ -90,10 +90,12 @@ fn number(plan: &NumberPlan, ton: u8, digits: &[u8]) -> Option<Msisdn> {
         return Some(m);
     }
     let text = std::str::from_utf8(digits).ok()?;
-    if ton == 1 && text.bytes().all(|b| b.is_ascii_digit()) {
-        return text.parse().ok().and_then(Msisdn::from_e164);
+    match plan.parse(text) {
+        Ok(Dialled::Number(m)) => Some(m),
+        Ok(Dialled::Short(_)) => None,
+        Err(_) if ton == 1 && text.bytes().all(|b| b.is_ascii_digit()) => text.parse().ok().and_then(Msisdn::from_e164),
+        Err(_) => None,
     }
-    plan.parse_msisdn(text).ok()
 }
 
 fn receipt(d: &Deliver<'_>, intermediate: bool, from: Msisdn, to: String, at: Timestamp) -> ReceiptIn {

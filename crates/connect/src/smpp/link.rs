@@ -157,3 +157,68 @@ impl Link {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kairos_model::{Awake, Clock, Timestamp};
+    use std::{
+        future::{Future, poll_fn},
+        sync::{
+            Arc,
+            atomic::{AtomicI64, Ordering::Relaxed},
+        },
+    };
+    use tokio::io::AsyncReadExt;
+    use tokio_util::bytes::BufMut;
+
+    /// Only the account of the wire.
+    #[derive(Default)]
+    struct Account(AtomicI64);
+    impl Clock for Account {
+        fn now(&self) -> Timestamp {
+            Timestamp(0)
+        }
+        fn sleep_until(&self, _: Timestamp) -> Pin<Box<dyn Future<Output = Awake> + Send + '_>> {
+            Box::pin(std::future::pending())
+        }
+        fn on_wire(&self, n: i64) {
+            self.0.fetch_add(n, Relaxed);
+        }
+    }
+
+    fn push(link: &mut Link, seq: u32) {
+        link.push(Some(seq), |out| {
+            out.put_slice(&[seq as u8; 20]);
+            Ok::<(), ()>(())
+        })
+        .unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_the_socket_has_not_begun_is_taken_back() {
+        let account = Arc::new(Account::default());
+        let (near, mut far) = tokio::io::duplex(50);
+        let mut link = Link::new(Box::new(near), account.clone());
+        assert_eq!(
+            link.push(Some(9), |out| {
+                out.put_u8(1);
+                Err("no room")
+            }),
+            Err("no room")
+        );
+        (1..=5).for_each(|seq| push(&mut link, seq));
+        assert!(poll_fn(|cx| Poll::Ready(link.poll_flush(cx).is_pending())).await);
+        // 50 octets: 1 and 2 whole, half of 3
+        assert_eq!((link.take_back(), account.0.load(Relaxed)), (vec![5, 4], 3));
+        assert_eq!((link.take_back(), link.has_output()), (vec![], true));
+        push(&mut link, 4);
+        let mut read = [0; 80];
+        let (flushed, all) = tokio::join!(poll_fn(|cx| link.poll_flush(cx)), far.read_exact(&mut read));
+        assert_eq!((flushed.is_ok(), all.unwrap(), &read[55..65]), (true, 80, &[3, 3, 3, 3, 3, 4, 4, 4, 4, 4][..]));
+        // one more that is never written: off the account, and our end on it
+        push(&mut link, 6);
+        link.abandon();
+        assert_eq!(account.0.load(Relaxed), 4 + 1);
+    }
+}

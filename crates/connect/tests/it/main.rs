@@ -8,3 +8,4 @@ mod layout_spec;
 mod smpp;
 mod smpp_desk;
 mod smpp_rough;
+mod file_channel;

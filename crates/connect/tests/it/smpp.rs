@@ -1,5 +1,7 @@
 //! Our client against the simulated centre, over real sockets and in simulated time.
 
+#![allow(clippy::unwrap_used)]
+
 use crate::smpp_desk::{Desk, Running, START, Town, config, dispatch, number};
 use kairos_connect::{
     channel::{Dispatch, ReceiptState, RefusalStatus, SubmitOutcome, id_form},
@@ -23,7 +25,6 @@ fn texts(n: u64) -> Vec<Dispatch> {
 }
 
 struct World {
-    clock: SharedClock,
     desk: Arc<Desk>,
     town: Arc<Town>,
     smsc: Smsc,
@@ -59,7 +60,7 @@ impl World {
         client(&mut settings);
         let binds = (0..binds).map(|_| Running::start(settings.clone(), &desk, &clock)).collect();
         drop(awake);
-        Self { clock, desk, town, smsc, binds }
+        Self { desk, town, smsc, binds }
     }
 
     /// Unbinds, stops the centre, and says what both counted.
@@ -119,11 +120,8 @@ fn id_of(outcome: &SubmitOutcome) -> String {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn thousands_in_every_alphabet_arrive_as_written_and_two_runs_agree() {
     let (kinds, counts, seen, wrote) = everything(1).await;
-    let sent: BTreeSet<_> = texts(3_000)
-        .into_iter()
-        .filter(|d| d.to.reveal() % 10 != 7)
-        .map(|d| (d.to.reveal(), d.text))
-        .collect();
+    let sent: BTreeSet<_> =
+        texts(3_000).into_iter().filter(|d| d.to.reveal() % 10 != 7).map(|d| (d.to.reveal(), d.text)).collect();
     assert_eq!(seen, sent);
     let long = "What is this, and why do you write to me? ".repeat(5);
     for (from, text) in &wrote {
@@ -144,8 +142,8 @@ async fn what_is_throttled_is_repeated_until_it_is_accepted_once() {
     let run = || async {
         let w = World::new(contacts.clone(), |c| c.rate_max = Some(100), |c| c.window = 200).await;
         w.desk.until_ended(1_200).await;
-        let took = w.clock.now().since(START);
-        w.desk.until_received(segments as usize, 0).await;
+        let took = w.desk.ended_at().since(START);
+        w.desk.until_received(segments as usize, 36).await; // 12 opt out, 12 write two parts
         let (status, counts) = w.end().await;
         (took, status[0].throttled, counts)
     };
@@ -160,11 +158,12 @@ async fn what_is_throttled_is_repeated_until_it_is_accepted_once() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_queue_that_is_full_is_waited_for() {
-    let w = World::new(texts(300), |c| c.queue_max = 10, |_| {}).await;
+    let contacts: Vec<_> = (1..=300).map(|n| dispatch(n, "hello")).collect();
+    let w = World::new(contacts, |c| c.queue_max = 10, |_| {}).await;
     w.desk.until_ended(300).await;
     let (status, counts) = w.end().await;
     assert!(counts.queue_full > 0 && status[0].throttled == counts.queue_full, "{counts:?}");
-    assert_eq!(counts.accepted, segments_of(&texts(300)) as u64);
+    assert_eq!(counts.accepted, 300);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -195,10 +194,11 @@ async fn a_connection_cut_inside_a_pdu_loses_only_what_was_open() {
     let taken = w.smsc.counts().accepted as usize;
     w.desk.until_received(taken, 0).await;
     let (status, counts) = w.end().await;
-    let cuts = counts.unanswered;
-    assert!(cuts >= 3 && unknown as u64 >= cuts, "{cuts} {unknown}");
+    // two answers that are cut in one burst share a connection
+    let (cuts, lost) = (counts.unanswered, status[0].lost_connections);
+    assert!(lost >= 3 && lost <= cuts && cuts <= unknown as u64, "{cuts} {lost} {unknown}");
     assert_eq!((accepted + unknown, refused, cancelled, returned), (2_000, 0, 0, 0));
-    assert_eq!((counts.binds, status[0].binds, status[0].lost_connections), (cuts + 1, cuts + 1, cuts));
+    assert_eq!((counts.binds, status[0].binds), (lost + 1, lost + 1));
     assert!(counts.submits <= 2_000 && counts.accepted == counts.submits, "{counts:?}");
 }
 
@@ -216,7 +216,8 @@ async fn the_gate_is_asked_before_each_segment() {
     };
     let w = World::gated(contacts, gate, |_| {}, |_| {}, 1).await;
     w.desk.until_ended(7).await;
-    let accepted = |segment, segments, id: &str| SubmitOutcome::Accepted { segment, segments, message_id: id.to_owned() };
+    let accepted =
+        |segment, segments, id: &str| SubmitOutcome::Accepted { segment, segments, message_id: id.to_owned() };
     assert_eq!(w.desk.report(1), [accepted(1, 1, "1")]);
     assert_eq!(w.desk.report(2), [SubmitOutcome::Cancelled { segment: 1, reason: Reason::Suppressed }]);
     assert_eq!(w.desk.report(3), [accepted(1, 2, "2"), accepted(2, 2, "4")]);
@@ -266,7 +267,7 @@ async fn our_own_rate_is_never_exceeded() {
     let contacts: Vec<_> = (1..=500).map(|n| dispatch(n, "hello")).collect();
     let w = World::new(contacts, |_| {}, |c| c.rate_max = Some(50)).await;
     w.desk.until_ended(500).await;
-    let took = w.clock.now().since(START);
+    let took = w.desk.ended_at().since(START);
     w.end().await;
     assert!((Span::millis(9_900)..Span::millis(10_200)).contains(&took), "{took:?}");
 }

@@ -1,5 +1,7 @@
 //! The other side of the channel for the SMPP tests: a ledger, a gate and an inbox in memory, and the centre's handsets.
 
+#![allow(clippy::unwrap_used)]
+
 use kairos_connect::{
     channel::{BoxFuture, Deliveries, Dispatch, Inbound, MessageIn, Offered, ReceiptIn, SubmitOutcome, Submitted},
     smpp::{Monitor, Secret, SmppConfig, Status},
@@ -45,6 +47,8 @@ struct Books {
     gated: BTreeMap<ContactId, u8>,
     reports: BTreeMap<ContactId, Vec<SubmitOutcome>>,
     ended: usize,
+    /// When the latest contact ended.
+    ended_at: Timestamp,
     offered: usize,
     open_max: usize,
     receipts: Vec<ReceiptIn>,
@@ -112,6 +116,9 @@ impl Desk {
     pub fn messages(&self) -> Vec<MessageIn> {
         self.with(|b| b.messages.clone())
     }
+    pub fn ended_at(&self) -> Timestamp {
+        self.with(|b| b.ended_at)
+    }
     /// Most contacts that were in the channel's hands at once.
     pub fn open_max(&self) -> usize {
         self.with(|b| b.open_max)
@@ -159,7 +166,9 @@ impl Deliveries for Desk {
     fn submitted(&self, reports: Vec<Submitted>) -> BoxFuture<'_, ()> {
         Box::pin(async move {
             tokio::task::yield_now().await; // as a disk would take its time
+            let now = self.clock.now();
             self.with(|b| {
+                b.ended_at = now;
                 for r in reports {
                     let last = match &r.outcome {
                         SubmitOutcome::Accepted { segment, segments, .. } => segment == segments,
@@ -200,6 +209,11 @@ impl Running {
         let run = kairos_connect::smpp::run(config, plan, desk.clone(), clock.clone(), monitor.clone(), stop.clone());
         let task = tokio::spawn(async move { run.await.unwrap() });
         Self { monitor, stop, task }
+    }
+    pub async fn until_binds(&self, n: u64) {
+        while self.monitor.status().binds < n {
+            tokio::task::yield_now().await;
+        }
     }
     pub async fn stop(self) -> Status {
         self.stop.cancel();

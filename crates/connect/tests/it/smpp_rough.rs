@@ -1,5 +1,7 @@
 //! Our client against peers that misbehave, written octet by octet, in real time.
 
+#![allow(clippy::unwrap_used)]
+
 use crate::smpp_desk::{Desk, Running, WallClock, config, dispatch, number};
 use kairos_connect::{
     channel::{RefusalStatus, SubmitOutcome},
@@ -162,6 +164,7 @@ async fn requests_of_the_centre_are_answered() {
     assert_eq!(peer.expect(6 | RESPONSE).await, 48);
     peer.closed().await;
     let peer = Peer::bound(&listener).await;
+    running.until_binds(2).await;
     let (status, ()) = tokio::join!(running.stop(), answer_unbind(peer));
     assert_eq!((status.binds, status.lost_connections, status.unreadable), (2, 1, 1));
     assert_eq!(desk.kinds(), [0; 5]);
@@ -201,6 +204,7 @@ async fn the_connection_is_lost_with_submits_open() {
     assert_eq!(desk.kinds(), [1, 0, 0, 2, 0]);
     // nothing is submitted again on the next connection: the first PDU there is the unbind
     let peer = Peer::bound(&listener).await;
+    running.until_binds(2).await;
     let (status, ()) = tokio::join!(running.stop(), answer_unbind(peer));
     assert_eq!((status.submits, status.unknown), (3, 2));
 }
