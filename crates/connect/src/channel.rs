@@ -33,7 +33,8 @@ pub struct Offered {
 
 /// What became of the write of one segment, or of a contact before its first. Segments count from 1.
 ///
-/// A contact ends with the first report other than `Accepted`, or with `Accepted` where `segment == segments`.
+/// A contact ends with the first report other than `Accepted`, or with `Accepted` where `segment == segments`; only an
+/// `Unknown` may be followed by one more.
 /// Segments go out one after the other: after `Accepted { segment: 1, segments: 2, .. }` there is always one more.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum SubmitOutcome {
@@ -43,7 +44,8 @@ pub enum SubmitOutcome {
     Refused { segment: u8, status: RefusalStatus },
     /// The gate said no before this segment was written. Segments before it were accepted.
     Cancelled { segment: u8, reason: Reason },
-    /// Written, and no answer will come: timed out or the connection was lost. Never to be sent again.
+    /// Written, and not answered in time, or the connection was lost. Never to be sent again. If the answer of the last
+    /// segment still comes on the same connection, an `Accepted` or `Refused` follows and settles it.
     Unknown { segment: u8 },
     /// The channel stopped before anything of it was written: still as it was before it was offered.
     Returned,

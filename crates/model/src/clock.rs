@@ -28,9 +28,12 @@ impl Drop for Awake {
 ///
 /// The rules that let simulated time move only while nobody has anything due:
 /// - whoever has work in hand holds an [`Awake`] from [`Clock::begin`] (or the one that a sleep gave);
-/// - a sleeper gives up its guard, sleeps, and gets a new guard with its waking;
+/// - a sleeper gives up its guard, sleeps, and gets a new guard with its waking. The sleep is registered by the *call* of
+///   `sleep_until`: call it, drop the guard, then await, so that no moment is left in which nobody seems to wait;
+/// - work that is handed to another task carries a guard with it;
 /// - who writes a message to a peer inside the same simulation calls `on_wire(1)` *before* writing it, and the reader
-///   calls `on_wire(-1)` when it has finished with the message and registered whatever follows from it.
+///   calls `on_wire(-1)` when it has finished with the message and registered whatever follows from it. Closing a stream
+///   counts as one message in its direction.
 pub trait Clock: Send + Sync + 'static {
     fn now(&self) -> Timestamp;
     /// Completes at or after `due`.

@@ -58,7 +58,7 @@ impl SmscConfig {
             cut_one_in: None,
             users: Vec::new(),
             receipts: ReceiptStyle { tlvs: true, decimal_ids: false, echo_reference: true },
-            deliver_window: 100,
+            deliver_window: 500,
             log: None,
         }
     }

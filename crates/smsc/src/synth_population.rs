@@ -39,6 +39,9 @@ impl SynthPopulation {
         Self { province, launch, baseline_times, uplift_times, reached: Mutex::default() }
     }
 
+    pub fn province(&self) -> &Province {
+        &self.province
+    }
     /// The truth behind the population.
     pub fn responses(&self) -> Responses<'_> {
         Responses::scaled(&self.province, self.baseline_times, self.uplift_times)

@@ -9,3 +9,4 @@ mod smpp;
 mod smpp_desk;
 mod smpp_rough;
 mod file_channel;
+mod smpp_province;
