@@ -28,7 +28,7 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Loads the newest whole checkpoint and replays the journal behind it. Torn checkpoints are passed over and named in
+    /// Loads the newest whole checkpoint and replays partition 0 of the journal behind it. Torn checkpoints are passed over and named in
     /// the notes; one of a newer program, of another tenant or ahead of the journal is an error, and so is a playbook,
     /// snapshot or audience that the journal names and the library lacks.
     pub fn open(

@@ -139,6 +139,18 @@ pub struct Sums {
 }
 
 impl Sums {
+    /// Adds another wave's members.
+    pub fn add(&mut self, other: &Self) {
+        fn each<const N: usize>(a: &mut [u64; N], b: &[u64; N]) {
+            a.iter_mut().zip(b).for_each(|(a, b)| *a += b);
+        }
+        self.members += other.members;
+        self.holdout += other.holdout;
+        each(&mut self.by_state, &other.by_state);
+        each(&mut self.withheld, &other.withheld);
+        each(&mut self.cancelled, &other.cancelled);
+        each(&mut self.seen, &other.seen);
+    }
     pub fn of(&self, state: ContactState) -> u64 {
         self.by_state[state as usize]
     }

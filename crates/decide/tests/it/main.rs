@@ -3,5 +3,6 @@
 
 mod allocation;
 mod oracle;
+mod page;
 mod stories;
 mod world;

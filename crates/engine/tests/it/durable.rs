@@ -195,6 +195,13 @@ fn the_journal_may_be_cut_only_behind_a_checkpoint() {
 }
 
 #[test]
+fn an_engine_may_live_on_any_thread() {
+    fn sent<T: Send>() {}
+    sent::<Engine>();
+    sent::<kairos_engine::TrailReader>();
+}
+
+#[test]
 fn one_commit_a_call() {
     let mut rig = Rig::with(vec![campaign(1)], ChannelCapacity::default());
     rig.start(1, 1, 0..500);
