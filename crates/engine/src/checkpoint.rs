@@ -338,10 +338,7 @@ fn get_ledger(r: &mut Reader<'_>, core: &mut Core) -> Parsed<()> {
         if core.waves.get(contact.wave as usize).is_none_or(|w| contact.rank as usize >= w.len()) {
             return malformed(format!("contact {id} belongs to no member"));
         }
-        if contact.phase == Phase::Offered {
-            core.ledger.fly(id, contact.channel, contact.offered);
-        }
-        core.ledger.contacts.insert(id, contact);
+        core.ledger.restore(id, contact);
     }
     for _ in 0..r.count(5)? {
         let channel = r.coded("channel", Channel::from_code)?;

@@ -147,6 +147,12 @@ impl Engine {
         if let Some(&(offered, _)) = self.core.ledger.in_flight.first() {
             at(offered.plus(self.config.response_timeout));
         }
+        for (&channel, queue) in &self.core.ledger.queues {
+            let rate = self.core.book.as_ref().and_then(|b| b.tenant.capacity(channel).per_second);
+            if !queue.is_empty() && rate.is_some_and(|n| n <= self.core.ledger.offered_in_second(channel, stamp)) {
+                at(Timestamp::from_secs(stamp.secs().saturating_add(1)));
+            }
+        }
         for wave in self.core.waves.iter().filter(|w| w.is_open()) {
             at(wave.not_after.plus(kairos_model::Span::micros(1)));
             if let Some(c) = self.core.book.as_ref().and_then(|b| b.campaign(wave.campaign)) {

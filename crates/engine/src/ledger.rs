@@ -48,6 +48,8 @@ pub struct Ledger {
     /// Offered without an answer, by the instant of the offer.
     pub in_flight: BTreeSet<(Timestamp, ContactId)>,
     flying: BTreeMap<Channel, u32>,
+    /// Offers in the latest whole second in which the channel was offered any.
+    pace: BTreeMap<Channel, (i64, u32)>,
 }
 
 impl Ledger {
@@ -56,6 +58,29 @@ impl Ledger {
     }
     pub fn flying(&self, channel: Channel) -> u32 {
         self.flying.get(&channel).copied().unwrap_or(0)
+    }
+    /// How many contacts the channel was offered in the whole second of `stamp`.
+    pub fn offered_in_second(&self, channel: Channel, stamp: Timestamp) -> u32 {
+        self.pace.get(&channel).filter(|p| p.0 == stamp.secs()).map_or(0, |p| p.1)
+    }
+    fn count_offer(&mut self, channel: Channel, stamp: Timestamp) {
+        let pace = self.pace.entry(channel).or_insert((stamp.secs(), 0));
+        if pace.0 < stamp.secs() {
+            *pace = (stamp.secs(), 0);
+        }
+        if pace.0 == stamp.secs() {
+            pace.1 += 1;
+        }
+    }
+    /// Enters a contact of a checkpoint.
+    pub fn restore(&mut self, id: ContactId, contact: Contact) {
+        if contact.offered > Timestamp::MIN {
+            self.count_offer(contact.channel, contact.offered);
+        }
+        if contact.phase == Phase::Offered {
+            self.fly(id, contact.channel, contact.offered);
+        }
+        self.contacts.insert(id, contact);
     }
     pub fn intend(&mut self, id: ContactId, contact: Contact) {
         self.queues.entry(contact.channel).or_default().push_back(id);
@@ -75,8 +100,7 @@ impl Ledger {
             *n = n.saturating_sub(1);
         }
     }
-    /// Enters a contact as in flight; recovery does this for the contacts of a checkpoint.
-    pub fn fly(&mut self, id: ContactId, channel: Channel, offered: Timestamp) {
+    fn fly(&mut self, id: ContactId, channel: Channel, offered: Timestamp) {
         if self.in_flight.insert((offered, id)) {
             *self.flying.entry(channel).or_default() += 1;
         }
@@ -99,6 +123,7 @@ impl Ledger {
             Phase::Offered => {
                 after.offered = stamp;
                 self.fly(id, before.channel, stamp);
+                self.count_offer(before.channel, stamp);
             }
             Phase::Settled => after.settled = stamp,
         }

@@ -48,13 +48,20 @@ impl Engine {
         out: &mut Vec<Output>,
     ) -> Result<Vec<Offered>, EngineError> {
         let window = self.config.window_of(channel).saturating_sub(self.core.ledger.flying(channel));
-        let limit = max.min(window as usize).min(RECORD_LINES);
+        let mut limit = max.min(window as usize).min(RECORD_LINES);
         let (Some(book), Some(facts)) = (self.core.book.clone(), self.core.facts.clone()) else {
             return Ok(Vec::new());
         };
+        let capacity = book.tenant.capacity(channel);
+        if let Some(rate) = capacity.per_second {
+            // those that waited through a pause do not come on top of the rate
+            let left = rate.saturating_sub(self.core.ledger.offered_in_second(channel, stamp));
+            limit = limit.min(left as usize);
+        }
         if book.kill || limit == 0 {
             return Ok(Vec::new());
         }
+        let today = book.tenant.zone.day(stamp);
         let queue: Vec<ContactId> = self.core.ledger.queues.get(&channel).into_iter().flatten().copied().collect();
         let (mut taken, mut named) = (Vec::new(), Vec::new());
         for id in queue {
@@ -64,6 +71,12 @@ impl Engine {
             let Some(&contact) = self.core.ledger.get(id) else { continue };
             let which = self.core.which(id, &contact);
             if book.campaign(which.campaign).is_some_and(|c| c.run == RunState::Paused || stamp < c.start) {
+                continue;
+            }
+            if capacity.per_day.is_some() && book.tenant.zone.day(contact.intended) != today {
+                // granted out of a day that is over: this day has a capacity of its own
+                let change = Change::Deferred { reason: Reason::DayCapacity, until: stamp };
+                self.record(stamp, &Rec::Outcome(OutcomeRec { which, change }), out)?;
                 continue;
             }
             let wave = &self.core.waves[contact.wave as usize];

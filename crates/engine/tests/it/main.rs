@@ -6,3 +6,4 @@ mod durable;
 mod life;
 mod waves;
 mod world;
+mod worlds;
