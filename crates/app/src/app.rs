@@ -1,0 +1,400 @@
+//! The application over one open data directory: its stores, its engine, and what keeps them in step.
+
+use crate::{
+    books::{BookCampaign, BookFile},
+    definitions::Definitions,
+    dir::DataDir,
+    error::{AppError, Context, Kind, Result},
+    facts::{Agreement, SnapshotFacts},
+    keys,
+    library::DirLibrary,
+    runner::{Runner, Running},
+};
+use kairos_catalog::{Campaign, CampaignFilter, CampaignState, Catalog, TenantConfig};
+use kairos_engine::{AudienceHash, Engine, EngineConfig, Input, Output, Recovered, StartWave};
+use kairos_journal::{Journal, JournalConfig, RealDisk};
+use kairos_lake::{Lake, LakeOptions, Sets, TagCatalogue};
+use kairos_model::{
+    CampaignClass, Channel, Currency, NumberPlan, PlaybookId, SnapshotId, SubscriberId, Timestamp, Zone,
+    clock::SharedClock,
+};
+use kairos_vault::{SystemEntropy, Vault};
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
+use tokio::sync::Mutex as AsyncMutex;
+
+/// How to open an [`App`].
+pub struct Options {
+    pub data: PathBuf,
+    pub definitions: Definitions,
+    /// The vault's master key; `None`: `<data>.key` beside the directory, made on first use.
+    pub key_file: Option<PathBuf>,
+    pub clock: SharedClock,
+    pub lake: LakeOptions,
+    /// Most submits without an answer, of all binds together.
+    pub sms_window: u32,
+}
+
+impl Options {
+    pub fn new(data: impl Into<PathBuf>, definitions: Definitions, clock: SharedClock) -> Self {
+        Self { data: data.into(), definitions, key_file: None, clock, lake: LakeOptions::default(), sms_window: 64 }
+    }
+}
+
+/// One open tenant.
+pub struct App {
+    pub dir: DataDir,
+    pub definitions: Definitions,
+    pub tenant: TenantConfig,
+    pub zone: Zone,
+    pub currency: Currency,
+    pub plan: Arc<NumberPlan>,
+    pub tags: Arc<TagCatalogue>,
+    pub vault: Arc<Vault>,
+    pub lake: Lake,
+    pub catalog: Catalog,
+    pub clock: SharedClock,
+    pub library: Arc<DirLibrary>,
+    pub recovered: Recovered,
+    running: Running,
+    /// Playbook and facts in force as we made them; also keeps two refreshes apart.
+    in_force: AsyncMutex<InForce>,
+    settled: Arc<Mutex<Vec<(kairos_model::CampaignId, kairos_model::WaveNo)>>>,
+}
+
+#[derive(Default)]
+struct InForce {
+    book: Option<BookFile>,
+    facts: Option<SnapshotFacts>,
+}
+
+impl App {
+    /// Opens or creates a data directory, recovers the engine and brings it in step with the catalog.
+    pub async fn open(options: Options) -> Result<Self> {
+        let definitions = options.definitions;
+        let tenant_file = "tenant.toml";
+        let tenant = TenantConfig::from_toml(&definitions.shown(tenant_file), definitions.required(tenant_file)?)
+            .or_fail(Kind::Invalid, "tenant", || format!("`{}` is not valid", definitions.shown(tenant_file)))?;
+        let zone = tenant.tz();
+        let dir = DataDir::open(&options.data, tenant.tenant_id())?;
+        let plan = NumberPlan::new(&tenant.number_plan())
+            .or_fail(Kind::Invalid, "tenant", || format!("`{}`: number plan", definitions.shown(tenant_file)))?;
+        let tags = load_tags(&definitions, tenant.currency)?;
+        let disk = Arc::new(RealDisk);
+        let key_path = options.key_file.unwrap_or_else(|| keys::beside(&options.data));
+        let master = keys::read_or_create(&key_path, DataDir::exists(&options.data) && dir.path("vault").exists())?;
+        let vault = Vault::open(disk.clone(), Arc::new(SystemEntropy), &dir.path("vault"), &master, dir.tenant())
+            .or_fail(Kind::Unavailable, "vault", || format!("cannot open the vault of `{}`", options.data.display()))?;
+        let vault = Arc::new(vault);
+        let lake = Lake::open(dir.path("lake"), dir.tenant(), zone.clone(), options.lake).or_fail(
+            Kind::Unavailable,
+            "lake",
+            || format!("cannot open the lake of `{}`", options.data.display()),
+        )?;
+        let catalog_path = dir.path("catalog.sqlite");
+        let catalog = Catalog::open(&catalog_path, dir.tenant()).await.map_err(catalog_error)?;
+        let library = Arc::new(DirLibrary::new(dir.path("books"), dir.path("facts"), lake.clone()));
+        let journal_config = JournalConfig::new(dir.tenant(), 1);
+        let (journal, _) = Journal::open(disk.clone(), &dir.path("journal"), journal_config).or_fail(
+            Kind::Unavailable,
+            "journal",
+            || format!("cannot open the journal of `{}`", options.data.display()),
+        )?;
+        let mut config = EngineConfig::new(dir.tenant(), disk, dir.path("checkpoint"));
+        config.window.insert(Channel::Sms, options.sms_window);
+        let (engine, recovered) =
+            Engine::open(config, journal, library.clone()).or_fail(Kind::Unavailable, "engine", || {
+                format!("cannot recover the engine of `{}`", options.data.display())
+            })?;
+        let (book, facts) = library.newest(engine.in_force())?;
+        let settled: Arc<Mutex<Vec<_>>> = Arc::default();
+        let seen = settled.clone();
+        let observer = Arc::new(move |outputs: &[Output]| {
+            for o in outputs {
+                if let Output::WaveSettled { campaign, wave } = o {
+                    seen.lock().unwrap_or_else(PoisonError::into_inner).push((*campaign, *wave));
+                }
+            }
+        });
+        let on_fatal = Arc::new(|e: &kairos_engine::EngineError| {
+            // nothing may go on after a failed sync: what the disk holds is unknown until it is read again
+            eprintln!("fatal: the engine has failed: {e}; end and start again");
+            std::process::exit(70);
+        });
+        let running = Runner::start(engine, options.clock.clone(), observer, on_fatal)?;
+        let app = Self {
+            dir,
+            zone,
+            currency: tenant.currency,
+            plan: Arc::new(plan),
+            tags: Arc::new(tags),
+            vault,
+            lake,
+            catalog,
+            clock: options.clock,
+            library,
+            recovered,
+            running,
+            in_force: AsyncMutex::new(InForce { book, facts }),
+            settled,
+            definitions,
+            tenant,
+        };
+        app.in_step().await?;
+        Ok(app)
+    }
+
+    pub fn runner(&self) -> &Runner {
+        &self.running.runner
+    }
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Ends the engine's thread and closes the catalog; everything committed stays.
+    pub async fn close(self) {
+        self.running.end().await;
+        self.catalog.close().await;
+    }
+
+    /// After a crash between catalog and engine: waves that the catalog launched and the engine does not know, states
+    /// that differ.
+    async fn in_step(&self) -> Result<()> {
+        let campaigns = self.campaigns().await?;
+        if campaigns.iter().all(|c| run_state(&c.state).is_none()) {
+            return Ok(());
+        }
+        self.refresh().await?;
+        for c in
+            campaigns.iter().filter(|c| matches!(c.state, CampaignState::Running { .. } | CampaignState::Paused { .. }))
+        {
+            for wave in self.catalog.waves(&c.slug).await.map_err(catalog_error)? {
+                if self.runner().engine().sums(c.id, wave.start.wave).is_none() {
+                    self.start_in_engine(c, &wave.start).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn start_in_engine(&self, c: &Campaign, start: &kairos_catalog::WaveStart) -> Result<()> {
+        let def = c.def.wave(start.wave).ok_or_else(|| {
+            AppError::not_found("wave", format!("campaign `{}` has no wave {}", c.slug, start.wave.0))
+        })?;
+        let not_after = c.def.not_after(def).instant(&self.zone).unwrap_or(Timestamp::MAX);
+        let input = Input::StartWave(StartWave {
+            campaign: c.id,
+            version: c.version,
+            wave: start.wave,
+            audience: AudienceHash(start.audience.0),
+            not_after,
+        });
+        self.runner().handle(vec![input]).await?;
+        Ok(())
+    }
+
+    /// All campaigns of the catalog.
+    pub async fn campaigns(&self) -> Result<Vec<Campaign>> {
+        let mut all = Vec::new();
+        let mut cursor: Option<String> = None;
+        loop {
+            let page = self
+                .catalog
+                .campaigns(&CampaignFilter::default(), cursor.as_deref(), 200)
+                .await
+                .map_err(catalog_error)?;
+            all.extend(page.items);
+            cursor = page.next;
+            if cursor.is_none() {
+                return Ok(all);
+            }
+        }
+    }
+
+    /// Makes a playbook and facts of what the stores say now, and swaps them in if they differ from those in force.
+    pub async fn refresh(&self) -> Result<()> {
+        let mut in_force = self.in_force.lock().await;
+        let mut inputs = Vec::new();
+        let facts = self.build_facts(in_force.facts.as_ref()).await?;
+        if let Some(facts) = facts {
+            facts.save(self.library.facts_folder())?;
+            inputs.push(Input::SwapFacts(facts.id));
+            in_force.facts = Some(facts);
+        }
+        let mut book = self.build_book().await?;
+        let same = in_force.book.as_ref().is_some_and(|b| BookFile { id: b.id, ..book.clone() } == *b);
+        if !same {
+            book.id = self.library.next_book()?.0;
+            book.compile()?;
+            book.save(self.library.books_folder())?;
+            inputs.push(Input::SwapPlaybook(PlaybookId(book.id)));
+            in_force.book = Some(book);
+        }
+        if !inputs.is_empty() {
+            self.runner().handle(inputs).await?;
+        }
+        Ok(())
+    }
+
+    /// The playbook's source as the catalog has it now; its id is 0.
+    pub async fn build_book(&self) -> Result<BookFile> {
+        let now = self.now();
+        let mut campaigns = Vec::new();
+        for c in self.campaigns().await? {
+            let Some(run) = run_state(&c.state) else { continue };
+            let holdout_salt = self.holdout_salt(&c, now).await?;
+            campaigns.push(BookCampaign {
+                id: c.id.0,
+                version: c.version.0,
+                salt: c.salt,
+                holdout_salt,
+                run: run.to_owned(),
+                hold: c.def.hold_days > 0 && run != "stopped",
+                def: c.def,
+            });
+        }
+        Ok(BookFile { format: BookFile::FORMAT, id: 0, kill: false, tenant: self.tenant.clone(), campaigns })
+    }
+
+    /// The tenant's holdout salt for the period in which a campaign starts: fixed for the campaign's whole life.
+    pub(crate) async fn holdout_salt(&self, c: &Campaign, now: Timestamp) -> Result<Option<u64>> {
+        if !c.def.holdout {
+            return Ok(None);
+        }
+        let at = c.def.start.instant(&self.zone).unwrap_or(now);
+        let period = self.tenant.holdout_period(at);
+        let actor = kairos_catalog::Actor::system();
+        let holdout = self.catalog.holdout(&actor, &period, &mut keys::random, now).await.map_err(catalog_error)?;
+        Ok(Some(holdout.salt))
+    }
+
+    /// Facts as the stores say now; `None` if they are those in force.
+    async fn build_facts(&self, current: Option<&SnapshotFacts>) -> Result<Option<SnapshotFacts>> {
+        let now = self.now();
+        let mut facts = SnapshotFacts { tags: self.newest_snapshot()?.map(|s| s.id()), ..SnapshotFacts::default() };
+        let everyone = 0..self.vault.stats().subscribers;
+        facts.reachable = everyone.clone().filter(|&s| self.vault.has_number(SubscriberId(s), now)).collect();
+        facts.suppressed = everyone.filter(|&s| self.vault.is_suppressed_sub(SubscriberId(s), now)).collect();
+        let set = |sql: String| async move {
+            self.lake
+                .subscriber_set(now, &sql)
+                .await
+                .or_fail(Kind::Failure, "facts", || "cannot read the facts".to_owned())
+        };
+        facts.do_not_disturb = set("SELECT subscriber FROM subscriber WHERE do_not_disturb".to_owned()).await?;
+        for &class in CampaignClass::ALL {
+            for channel in [Channel::Sms, Channel::Mms, Channel::Outbound] {
+                let of = |granted: &str| {
+                    format!(
+                        "SELECT subscriber FROM consent WHERE purpose = '{class}' AND channel = '{channel}' AND {granted}"
+                    )
+                };
+                let agreement = Agreement { granted: set(of("granted")).await?, denied: set(of("NOT granted")).await? };
+                if agreement != Agreement::default() {
+                    facts.consent.insert((class, channel), agreement);
+                }
+            }
+        }
+        for c in self.campaigns().await? {
+            if c.def.hold_days > 0
+                && matches!(run_state(&c.state), Some("approved" | "running" | "paused"))
+                && let Some(members) = self.held_audience(&c).await?
+            {
+                facts.audiences.insert(c.id, members);
+            }
+        }
+        if let Some(current) = current {
+            facts.id = current.id;
+            if facts == *current {
+                return Ok(None);
+            }
+        }
+        facts.id = SnapshotId(self.library.next_facts()?.0);
+        Ok(Some(facts))
+    }
+
+    /// Computes a tag snapshot; only what changed is recomputed.
+    pub async fn compute_tags(&self, as_of: Timestamp) -> Result<TagsComputed> {
+        let report =
+            self.lake
+                .compute_tags(&self.tags, as_of, self.now())
+                .await
+                .or_fail(Kind::Failure, "tags", || "the tags cannot be computed".to_owned())?;
+        Ok(TagsComputed {
+            snapshot: report.snapshot.id().0,
+            as_of: report.snapshot.as_of(),
+            subscribers: report.snapshot.subscribers(),
+            new: report.new,
+            computed: report.computed.len(),
+            reused: report.snapshot.tags.len() - report.computed.len(),
+        })
+    }
+
+    /// The error for a tag that is not in the catalogue, with the nearest that is.
+    pub fn unknown_tag(&self, id: &str) -> AppError {
+        let near = crate::suggest::nearest(id, self.tags.defs().iter().map(|d| d.info.id.as_str()));
+        let hint = near.map_or(String::new(), |n| format!("; did you mean `{n}`?"));
+        AppError::not_found("tag", format!("unknown tag `{id}`{hint}"))
+    }
+
+    pub(crate) async fn facts_in_force(&self) -> Option<SnapshotFacts> {
+        self.in_force.lock().await.facts.clone()
+    }
+
+    /// Waves of which nothing is open any more, since the last call.
+    pub fn take_settled(&self) -> Vec<(kairos_model::CampaignId, kairos_model::WaveNo)> {
+        std::mem::take(&mut *self.settled.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// What a run over the tags did.
+#[derive(Clone, Copy, Debug)]
+pub struct TagsComputed {
+    pub snapshot: u32,
+    pub as_of: Timestamp,
+    pub subscribers: u64,
+    /// Whether there is a new snapshot; else nothing had changed.
+    pub new: bool,
+    pub computed: usize,
+    pub reused: usize,
+}
+
+/// The word of the book for a state that the engine must know; `None`: not in the book.
+pub(crate) fn run_state(state: &CampaignState) -> Option<&'static str> {
+    match state {
+        CampaignState::Draft { .. } | CampaignState::Submitted { .. } => None,
+        CampaignState::Approved { .. } => Some("approved"),
+        CampaignState::Running { .. } => Some("running"),
+        CampaignState::Paused { .. } => Some("paused"),
+        CampaignState::Ended { .. } | CampaignState::Evaluated { .. } => Some("stopped"),
+    }
+}
+
+/// A catalog error with the kind that it names itself.
+pub fn catalog_error(e: kairos_catalog::CatalogError) -> AppError {
+    use kairos_catalog::ErrorKind as K;
+    let kind = match e.kind() {
+        K::Invalid => Kind::Invalid,
+        K::NotFound => Kind::NotFound,
+        K::Denied => Kind::Denied,
+        K::Conflict => Kind::Conflict,
+        K::Unavailable => Kind::Unavailable,
+        _ => Kind::Failure,
+    };
+    AppError::new(kind, "catalog", e.to_string()).because(e)
+}
+
+/// The tag catalogue of the definitions.
+pub fn load_tags(definitions: &Definitions, currency: Currency) -> Result<TagCatalogue> {
+    let files: Vec<(String, String)> =
+        definitions.under("tags/").map(|(name, text)| (definitions.shown(name), text.to_owned())).collect();
+    TagCatalogue::parse(&files, currency, Sets::default())
+        .or_fail(Kind::Invalid, "tag_catalogue", || "the tag catalogue is not valid".to_owned())
+}
+
+/// Resolves a path against a folder, as a running process must do for a caller in another one.
+pub fn absolute(base: &Path, path: &Path) -> PathBuf {
+    if path.is_absolute() { path.to_owned() } else { base.join(path) }
+}

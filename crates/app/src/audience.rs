@@ -1,0 +1,146 @@
+//! Who? Conditions over the newest tag snapshot: count clause by clause, extract, freeze.
+
+use crate::{
+    app::App,
+    error::{AppError, Context, Kind, Result},
+};
+use kairos_catalog as catalog;
+use kairos_lake::{Audience, Snapshot};
+use kairos_model::{SnapshotId, Timestamp};
+use kairos_rules::{Condition, Lang, Node, Problems, explain, explain_clause};
+use roaring::RoaringBitmap;
+
+/// What one clause does to the audience.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FunnelStep {
+    /// The clause as a sentence.
+    pub clause: String,
+    pub text: String,
+    /// How many satisfy this clause alone.
+    pub alone: u64,
+    /// How many are left after it and all before it.
+    pub left: u64,
+}
+
+/// The answer to "how many?".
+#[derive(Clone, Debug, PartialEq)]
+pub struct Count {
+    pub condition: String,
+    pub sentence: String,
+    pub snapshot: SnapshotId,
+    pub as_of: Timestamp,
+    pub everyone: u64,
+    pub count: u64,
+    pub funnel: Vec<FunnelStep>,
+}
+
+impl App {
+    /// Parses a condition against the tag catalogue: readable text, or a JSON tree if it begins with `{`.
+    pub fn condition(&self, text: &str) -> Result<Condition> {
+        let parsed = if text.trim_start().starts_with('{') {
+            let json = serde_json::from_str(text)
+                .or_fail(Kind::Invalid, "condition_json", || "the condition is no JSON".to_owned())?;
+            Condition::from_json(&json, &*self.tags)
+        } else {
+            Condition::parse(text, &*self.tags)
+        };
+        parsed.map_err(|p| condition_error(&p))
+    }
+
+    /// The condition of a campaign.
+    pub fn condition_of(&self, def: &catalog::CampaignDef) -> Result<Condition> {
+        match &def.audience.condition {
+            Some(catalog::Condition::Text(text)) => self.condition(text),
+            Some(catalog::Condition::Tree(tree)) => self.condition(&tree.to_string()),
+            None => Err(AppError::invalid(
+                "audience_list",
+                format!("campaign `{}` names a list; stored lists are not there yet, give a condition", def.id),
+            )),
+        }
+    }
+
+    /// The newest snapshot's number and time.
+    pub fn snapshot(&self) -> Result<(SnapshotId, Timestamp)> {
+        match self.newest_snapshot()? {
+            Some(s) => Ok((s.id(), s.as_of())),
+            None => Err(AppError::conflict(
+                "no_snapshot",
+                "there is no tag snapshot yet; import the operator's files, then run `kairos tag compute`",
+            )),
+        }
+    }
+
+    /// The newest snapshot that describes a time up to now, if there is one.
+    pub fn newest_snapshot(&self) -> Result<Option<Snapshot>> {
+        self.lake
+            .latest_snapshot(self.now())
+            .or_fail(Kind::Unavailable, "snapshot", || "cannot read the tag snapshots".to_owned())
+    }
+
+    /// Members of a condition in a snapshot.
+    pub fn members(&self, snapshot: SnapshotId, condition: &Condition) -> Result<RoaringBitmap> {
+        self.lake
+            .select(snapshot, condition, self.tags.sets())
+            .or_fail(Kind::Failure, "audience", || format!("cannot evaluate `{}`", condition.text()))
+    }
+
+    /// Counts, and shows what each clause of the outermost `and` removes.
+    pub fn count(&self, text: &str, lang: Lang) -> Result<Count> {
+        let condition = self.condition(text)?;
+        let (snapshot, as_of) = self.snapshot()?;
+        let everyone = self.members(snapshot, &Condition::everyone())?;
+        let members = self.members(snapshot, &condition)?;
+        let mut funnel = Vec::new();
+        let mut left = everyone.clone();
+        if let Node::And(clauses) = condition.root() {
+            for node in clauses {
+                let one = Condition::from_node(node, &*self.tags).map_err(|p| condition_error(&p))?;
+                let alone = self.members(snapshot, &one)?;
+                left &= &alone;
+                let clause = match node {
+                    Node::Leaf(leaf) => explain_clause(leaf, &*self.tags, lang, None),
+                    _ => explain(&one, &*self.tags, lang),
+                };
+                funnel.push(FunnelStep { clause, text: one.text().to_owned(), alone: alone.len(), left: left.len() });
+            }
+        }
+        Ok(Count {
+            condition: condition.text().to_owned(),
+            sentence: explain(&condition, &*self.tags, lang),
+            snapshot,
+            as_of,
+            everyone: everyone.len(),
+            count: members.len(),
+            funnel,
+        })
+    }
+
+    /// Makes an audience immutable.
+    pub fn freeze(&self, condition: &Condition) -> Result<Audience> {
+        let (snapshot, as_of) = self.snapshot()?;
+        let members = self.members(snapshot, condition)?;
+        self.lake
+            .freeze(members, condition, snapshot, as_of)
+            .or_fail(Kind::Unavailable, "audience", || "cannot keep the audience".to_owned())
+    }
+
+    /// The audience that an approved campaign holds: that of its launched wave, else its condition now.
+    pub(crate) async fn held_audience(&self, c: &catalog::Campaign) -> Result<Option<RoaringBitmap>> {
+        let waves = self.catalog.waves(&c.slug).await.map_err(crate::app::catalog_error)?;
+        if let Some(wave) = waves.last() {
+            let frozen =
+                self.lake
+                    .audience(&wave.start.audience.to_string())
+                    .or_fail(Kind::Unavailable, "audience", || format!("campaign `{}`: its frozen audience", c.slug))?;
+            return Ok(Some(frozen.members));
+        }
+        let Ok((snapshot, _)) = self.snapshot() else { return Ok(None) };
+        let condition = self.condition_of(&c.def)?;
+        Ok(Some(self.members(snapshot, &condition)?))
+    }
+}
+
+/// A condition's problems, rendered with a caret under each place.
+pub fn condition_error(problems: &Problems) -> AppError {
+    AppError::invalid("condition", problems.render())
+}

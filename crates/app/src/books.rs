@@ -1,0 +1,167 @@
+//! Playbooks: what the catalog approved, compiled to what `decide` reads. A book file is written whole and never changed.
+
+use crate::{
+    dir::write_atomic,
+    error::{AppError, Context, Kind, Result},
+};
+use kairos_catalog::{self as catalog, CampaignDef, DayWindow, TenantConfig};
+use kairos_decide::{
+    Campaign, ChannelCapacity, ContactPolicy, FamilyId, MinuteRange, Playbook, QuietHours, RunState, Share,
+    TenantPolicy, UnknownConsent,
+};
+use kairos_model::{CampaignId, CampaignVersion, Money, PlaybookId, Span, hash};
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+/// A campaign as the catalog approved it, with the numbers and salts that never change.
+#[derive(Clone, Serialize, Deserialize, Debug, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct BookCampaign {
+    pub id: u32,
+    pub version: u32,
+    pub salt: u64,
+    pub holdout_salt: Option<u64>,
+    /// `approved`, `running`, `paused`, `stopped`.
+    pub run: String,
+    /// Whether it keeps its audience from lower priorities.
+    pub hold: bool,
+    pub def: CampaignDef,
+}
+
+/// The source of one playbook: everything that its compilation reads.
+#[derive(Clone, Serialize, Deserialize, Debug, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct BookFile {
+    pub format: u32,
+    pub id: u32,
+    pub kill: bool,
+    pub tenant: TenantConfig,
+    pub campaigns: Vec<BookCampaign>,
+}
+
+/// The creative family's number: a fixed hash of its name.
+pub fn family_id(name: &str) -> FamilyId {
+    let h = blake3::hash(name.as_bytes());
+    let b = h.as_bytes();
+    FamilyId(u32::from_le_bytes([b[0], b[1], b[2], b[3]]))
+}
+
+impl BookFile {
+    pub const FORMAT: u32 = 1;
+
+    pub fn file_name(id: PlaybookId) -> String {
+        format!("{:08}.book", id.0)
+    }
+    pub fn save(&self, folder: &Path) -> Result<()> {
+        let text = serde_json::to_vec_pretty(self).or_fail(Kind::Failure, "internal", || "playbook".to_owned())?;
+        write_atomic(&folder.join(Self::file_name(PlaybookId(self.id))), &text)
+    }
+    pub fn load(folder: &Path, id: PlaybookId) -> Result<Self> {
+        let path = folder.join(Self::file_name(id));
+        let text = std::fs::read_to_string(&path).or_fail(Kind::Unavailable, "playbook_missing", || {
+            format!("cannot read the playbook `{}` that the journal names", path.display())
+        })?;
+        let book: Self = serde_json::from_str(&text)
+            .or_fail(Kind::Failure, "playbook_broken", || format!("`{}` is damaged", path.display()))?;
+        if book.format != Self::FORMAT {
+            return Err(AppError::failure(
+                "playbook_newer",
+                format!("`{}` has format {}, this program knows {}", path.display(), book.format, Self::FORMAT),
+            ));
+        }
+        Ok(book)
+    }
+
+    /// Compiles; deterministic in the file's content.
+    pub fn compile(&self) -> Result<Playbook> {
+        let zone = self.tenant.tz();
+        let mut tenant = TenantPolicy::new(zone);
+        for holiday in &self.tenant.holidays {
+            let mut day = holiday.from;
+            while day <= holiday.to {
+                tenant.holidays.insert(day);
+                day = day.plus_days(1);
+            }
+        }
+        for c in &self.tenant.channels {
+            let per_day = Some(u32::try_from(c.per_day).unwrap_or(u32::MAX));
+            tenant.channels.insert(c.channel, ChannelCapacity { per_second: Some(c.per_second), per_day });
+        }
+        let campaigns = self.campaigns.iter().map(|c| self.campaign(c)).collect::<Result<Vec<_>>>()?;
+        let mut book =
+            Playbook::new(PlaybookId(self.id), tenant, campaigns)
+                .or_fail(Kind::Failure, "playbook_invalid", || format!("playbook {} does not compile", self.id))?;
+        book.kill = self.kill;
+        Ok(book)
+    }
+
+    fn campaign(&self, c: &BookCampaign) -> Result<Campaign> {
+        let (def, zone) = (&c.def, self.tenant.tz());
+        let instant = |t: catalog::LocalTime| {
+            t.instant(&zone).ok_or_else(|| {
+                AppError::invalid("time", format!("campaign `{}`: the time {t} is outside the calendar", def.id))
+            })
+        };
+        let run = match c.run.as_str() {
+            "running" => RunState::Running,
+            "paused" => RunState::Paused,
+            "stopped" => RunState::Stopped,
+            _ => RunState::Approved,
+        };
+        let currency = def.budget.currency;
+        let family = def.creatives.first().map_or("", |c| c.family.as_str());
+        Ok(Campaign {
+            id: CampaignId(c.id),
+            version: CampaignVersion(c.version),
+            class: def.class,
+            // a definition's higher number goes first; the playbook's lower one does
+            priority: u32::from(u16::MAX - def.priority),
+            family: family_id(family),
+            channel: def.channel,
+            treatments: 1,
+            hold: c.hold,
+            control: Share { ppm: def.control_share().ppm(), salt: c.salt },
+            holdout: c.holdout_salt.map(|salt| Share { ppm: self.tenant.holdout.share.ppm(), salt }),
+            start: instant(def.start)?,
+            end: instant(def.end)?,
+            cost: def.budget.cost_per_contact.money(currency),
+            budget: Some(Money::micros(def.budget.amount.0, currency)),
+            policy: self.policy(def)?,
+            run,
+        })
+    }
+
+    fn policy(&self, def: &CampaignDef) -> Result<ContactPolicy> {
+        let p = self.tenant.policy_of(def);
+        let mut quiet: Vec<MinuteRange> = p.quiet_hours.iter().map(|w| range(w)).collect();
+        // a wave's daily window: the rest of the day is quiet for this campaign
+        if let Some(window) = def.waves.iter().find_map(|w| w.window) {
+            let inside = range(&window);
+            quiet.push(MinuteRange { from: inside.to, to: inside.from });
+        }
+        quiet.retain(|r| r.from != r.to);
+        let quiet = QuietHours::new(quiet).ok_or_else(|| {
+            AppError::invalid("quiet_hours", format!("campaign `{}`: the quiet hours are not ranges of a day", def.id))
+        })?;
+        Ok(ContactPolicy {
+            same_message: Span::days(i64::from(p.same_message_days)),
+            other_campaign: Span::days(i64::from(p.other_campaign_days)),
+            quiet,
+            holidays: !p.send_on_holidays,
+            do_not_disturb: true,
+            unknown_consent: match p.unknown_consent {
+                catalog::UnknownConsent::Deny => UnknownConsent::Deny,
+                catalog::UnknownConsent::Allow => UnknownConsent::Allow,
+            },
+        })
+    }
+}
+
+fn range(w: &DayWindow) -> MinuteRange {
+    MinuteRange { from: w.from.minutes() % 1440, to: w.to.minutes() % 1440 }
+}
+
+/// A 64-bit salt out of random bytes.
+pub fn salt(bytes: [u8; 8]) -> u64 {
+    hash::mix(u64::from_le_bytes(bytes))
+}

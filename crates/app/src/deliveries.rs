@@ -1,0 +1,377 @@
+//! The engine's side of a channel: contacts rendered and addressed, the gate, outcomes and replies.
+
+use crate::{app::App, error::Result, render::Template, runner::Runner};
+use kairos_catalog::Lang;
+use kairos_connect::channel::{
+    BoxFuture, Deliveries, Dispatch, Inbound, MessageIn, Offered, ReceiptIn, ReceiptState, RefusalStatus,
+    SubmitOutcome, Submitted, id_form,
+};
+use kairos_engine::{ContactView, Input, Outcome};
+use kairos_model::{
+    CampaignId, CampaignVersion, Channel, ContactId, ContactState, Disposition, Reason, SubscriberId, Timestamp,
+    hash::FixedMap,
+};
+use kairos_vault::{SuppressRow, SuppressionCause, Vault};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
+};
+
+/// Message ids kept to match receipts with; the oldest are forgotten first. A centre keeps a message some days.
+const IDS_MAX: usize = 4 << 20;
+
+/// What rendering one campaign version needs.
+pub struct Creatives {
+    templates: BTreeMap<Lang, Template>,
+    default_lang: Lang,
+    sender: String,
+    /// Tag values of the audience as text, by field and subscriber.
+    values: BTreeMap<String, FixedMap<u32, String>>,
+    uses_name: bool,
+}
+
+/// Implements [`Deliveries`] for one channel.
+pub struct ChannelSide {
+    channel: Channel,
+    runner: Runner,
+    vault: Arc<Vault>,
+    creatives: RwLock<BTreeMap<(CampaignId, CampaignVersion), Arc<Creatives>>>,
+    source: Arc<App>,
+    ids: Mutex<Ids>,
+}
+
+/// Message ids by which receipts name contacts, and what is known of contacts of several segments.
+#[derive(Default)]
+struct Ids {
+    by_id: FixedMap<String, ContactId>,
+    order: std::collections::VecDeque<String>,
+    /// Contact → segments, and how many were delivered. Only of contacts with more than one.
+    long: FixedMap<ContactId, (u8, u8)>,
+}
+
+impl Ids {
+    fn note(&mut self, id: &str, contact: ContactId, segments: u8) {
+        let id = id_form(id);
+        if self.by_id.insert(id.clone(), contact).is_none() {
+            self.order.push_back(id);
+        }
+        if segments > 1 {
+            self.long.entry(contact).or_insert((segments, 0));
+        }
+        while self.order.len() > IDS_MAX {
+            if let Some(old) = self.order.pop_front() {
+                self.by_id.remove(&old);
+            }
+        }
+    }
+    /// Whether a delivery receipt makes the whole contact delivered.
+    fn delivered(&mut self, contact: ContactId) -> bool {
+        match self.long.get_mut(&contact) {
+            None => true,
+            Some((segments, done)) => {
+                *done = done.saturating_add(1);
+                done == segments
+            }
+        }
+    }
+}
+
+impl ChannelSide {
+    pub fn new(app: &Arc<App>, channel: Channel) -> Arc<Self> {
+        Arc::new(Self {
+            channel,
+            runner: app.runner().clone(),
+            vault: app.vault.clone(),
+            creatives: RwLock::default(),
+            source: app.clone(),
+            ids: Mutex::default(),
+        })
+    }
+
+    fn ids(&self) -> MutexGuard<'_, Ids> {
+        self.ids.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn creatives(&self, campaign: CampaignId, version: CampaignVersion) -> Result<Arc<Creatives>> {
+        let key = (campaign, version);
+        if let Some(c) = self.creatives.read().unwrap_or_else(PoisonError::into_inner).get(&key) {
+            return Ok(c.clone());
+        }
+        let made = Arc::new(self.source.creatives(campaign, version).await?);
+        self.creatives.write().unwrap_or_else(PoisonError::into_inner).insert(key, made.clone());
+        Ok(made)
+    }
+
+    /// Rendered and addressed, or the reason why it cannot be.
+    async fn dispatch(&self, o: &kairos_engine::Offered, now: Timestamp) -> Result<Dispatch, Reason> {
+        let number = self.vault.number_of(o.subscriber, now).map_err(|e| {
+            tracing::error!(subscriber = %o.subscriber, error = %e, "the vault does not give a number");
+            Reason::Unreadable
+        })?;
+        let to = number.ok_or(Reason::NoAddress)?;
+        let creatives = self.creatives(o.campaign, o.version).await.map_err(|e| {
+            tracing::error!(campaign = %o.campaign, error = %e, "no creatives");
+            Reason::Unreadable
+        })?;
+        let text = creatives.text(o.subscriber, &self.vault).map_err(|e| {
+            tracing::warn!(campaign = %o.campaign, subscriber = %o.subscriber, error = %e, "the creative cannot be filled");
+            Reason::Unreadable
+        })?;
+        Ok(Dispatch {
+            contact: o.contact,
+            to,
+            from: creatives.sender.clone(),
+            text,
+            not_after: o.not_after,
+            reference: reference(o.contact),
+        })
+    }
+
+    async fn take(&self, max: usize) -> Offered {
+        loop {
+            match self.runner.offer(self.channel, max).await {
+                Ok((offered, awake)) => {
+                    let now = self.runner.clock().now();
+                    let mut contacts = Vec::with_capacity(offered.len());
+                    let mut refused = Vec::new();
+                    for o in &offered {
+                        match self.dispatch(o, now).await {
+                            Ok(d) => contacts.push(d),
+                            Err(reason) => refused
+                                .push(Input::Outcome { contact: o.contact, outcome: Outcome::Cancelled { reason } }),
+                        }
+                    }
+                    if !refused.is_empty()
+                        && let Err(e) = self.runner.handle_all(refused).await
+                    {
+                        tracing::error!(error = %e, "the engine is gone");
+                    }
+                    if !contacts.is_empty() {
+                        return Offered { contacts, awake };
+                    }
+                }
+                Err(e) => {
+                    tracing::error!(error = %e, "no more contacts: the engine is gone");
+                    std::future::pending::<()>().await;
+                }
+            }
+        }
+    }
+
+    fn outcome(&self, report: &Submitted) -> Option<Input> {
+        let contact = report.contact;
+        let outcome = match &report.outcome {
+            SubmitOutcome::Accepted { segment, segments, message_id } => {
+                self.ids().note(message_id, contact, *segments);
+                if segment < segments {
+                    return None;
+                }
+                Outcome::Accepted
+            }
+            // what was written in part has reached somebody in part: never released, never repeated
+            SubmitOutcome::Refused { segment, .. } | SubmitOutcome::Cancelled { segment, .. } if *segment > 1 => {
+                Outcome::Unknown
+            }
+            SubmitOutcome::Refused { status, .. } => Outcome::Refused { status: status_code(*status) },
+            SubmitOutcome::Cancelled { reason, .. } => Outcome::Cancelled { reason: *reason },
+            SubmitOutcome::Unknown { .. } => Outcome::Unknown,
+            SubmitOutcome::Returned => Outcome::Cancelled { reason: Reason::Paused },
+        };
+        Some(Input::Outcome { contact, outcome })
+    }
+
+    /// The contact that a receipt is about: by message id, by the echoed reference, else the only open one to that number.
+    fn contact_of(&self, r: &ReceiptIn) -> Option<ContactId> {
+        let by_id = {
+            let ids = self.ids();
+            r.message_ids.iter().find_map(|id| ids.by_id.get(id).copied())
+        };
+        let holder = self.vault.holder(r.from, r.at)?;
+        let engine = self.runner.engine();
+        let contacts = engine.contacts_of(holder);
+        if let Some(contact) = by_id {
+            return contacts.iter().any(|c| c.contact == contact).then_some(contact);
+        }
+        if let Some(wanted) = r.reference
+            && let Some(c) = contacts.iter().find(|c| reference(c.contact) == wanted && c.offered.is_some())
+        {
+            return Some(c.contact);
+        }
+        let mut open = contacts.iter().filter(|c| self.awaits_receipt(c));
+        match (open.next(), open.next()) {
+            (Some(only), None) => Some(only.contact),
+            _ => None,
+        }
+    }
+
+    fn awaits_receipt(&self, c: &ContactView) -> bool {
+        c.channel == self.channel
+            && matches!(c.state, ContactState::Sent | ContactState::Unknown | ContactState::Pending)
+            && c.offered.is_some()
+            && !c.seen.has(Disposition::Delivered)
+            && !c.seen.has(Disposition::Undelivered)
+            && !c.seen.has(Disposition::Expired)
+    }
+
+    fn receipt(&self, r: &ReceiptIn) -> Option<Input> {
+        let disposition = match r.state {
+            ReceiptState::Delivered => Disposition::Delivered,
+            ReceiptState::Expired => Disposition::Expired,
+            ReceiptState::Deleted | ReceiptState::Undeliverable | ReceiptState::Rejected => Disposition::Undelivered,
+            ReceiptState::Enroute | ReceiptState::Accepted | ReceiptState::Unknown => return None,
+        };
+        let Some(contact) = self.contact_of(r) else {
+            tracing::warn!(from = %r.from, "a receipt that matches no contact");
+            return None;
+        };
+        if disposition == Disposition::Delivered && !self.ids().delivered(contact) {
+            return None;
+        }
+        Some(Input::Outcome { contact, outcome: Outcome::Seen(disposition) })
+    }
+
+    fn message(&self, m: &MessageIn, inputs: &mut Vec<Input>, suppress: &mut Vec<SuppressRow>) {
+        let opt_out = self.source.tenant.replies.is_opt_out(&m.text);
+        if opt_out {
+            suppress.push(SuppressRow { number: m.from, at: m.at, cause: SuppressionCause::Reply });
+        }
+        let Some(subscriber) = self.vault.holder(m.from, m.at) else {
+            tracing::warn!(from = %m.from, "a message from a number that is no subscriber's");
+            return;
+        };
+        if opt_out {
+            inputs.push(Input::OptOut { subscriber, class: None });
+        }
+        let latest = self
+            .runner
+            .engine()
+            .contacts_of(subscriber)
+            .into_iter()
+            .filter(|c| c.offered.is_some())
+            .max_by_key(|c| c.offered);
+        if let Some(c) = latest {
+            let seen = |d| Input::Outcome { contact: c.contact, outcome: Outcome::Seen(d) };
+            inputs.push(seen(Disposition::Replied));
+            if opt_out {
+                inputs.push(seen(Disposition::OptedOut));
+            }
+        }
+    }
+}
+
+impl Deliveries for ChannelSide {
+    fn next(&self, max: usize) -> BoxFuture<'_, Offered> {
+        Box::pin(self.take(max))
+    }
+
+    fn gate(&self, d: &Dispatch, now: Timestamp) -> Result<(), Reason> {
+        if self.vault.is_suppressed(d.to) {
+            return Err(Reason::Suppressed);
+        }
+        if now >= d.not_after {
+            return Err(Reason::TooLate);
+        }
+        self.runner.engine().gate(now, d.contact)
+    }
+
+    fn submitted(&self, reports: Vec<Submitted>) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            let inputs: Vec<Input> = reports.iter().filter_map(|r| self.outcome(r)).collect();
+            self.hand_over(inputs).await;
+        })
+    }
+
+    fn received(&self, inbound: Vec<Inbound>) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            let (mut inputs, mut suppress) = (Vec::new(), Vec::new());
+            for i in &inbound {
+                match i {
+                    Inbound::Receipt(r) => inputs.extend(self.receipt(r)),
+                    Inbound::Message(m) => self.message(m, &mut inputs, &mut suppress),
+                }
+            }
+            // the opt-out is durable and in the gate before anything is acknowledged
+            if !suppress.is_empty()
+                && let Err(e) = self.vault.suppress(&suppress)
+            {
+                tracing::error!(error = %e, "an opt-out cannot be kept");
+                std::process::exit(70);
+            }
+            self.hand_over(inputs).await;
+        })
+    }
+}
+
+impl ChannelSide {
+    async fn hand_over(&self, inputs: Vec<Input>) {
+        if inputs.is_empty() {
+            return;
+        }
+        if let Err(e) = self.runner.handle_all(inputs).await {
+            tracing::error!(error = %e, "the engine is gone");
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// 16 bits of the contact by which a receipt may name it.
+fn reference(contact: ContactId) -> u16 {
+    (contact.0 >> 48) as u16
+}
+
+fn status_code(status: RefusalStatus) -> u32 {
+    match status {
+        RefusalStatus::Centre(code) => code,
+        // the channel's own: outside SMPP's range
+        RefusalStatus::TooLong { .. } => 0xFFFF_0001,
+        RefusalStatus::BadSource => 0xFFFF_0002,
+    }
+}
+
+impl Creatives {
+    /// The text for one subscriber, in the tenant's language or the only one there is.
+    fn text(&self, subscriber: SubscriberId, vault: &Vault) -> Result<String> {
+        let template = self.templates.get(&self.default_lang).or_else(|| self.templates.values().next());
+        let Some(template) = template else {
+            return Err(crate::AppError::failure("creative", "the campaign has no creative"));
+        };
+        let mut values: BTreeMap<&str, String> = BTreeMap::new();
+        for (field, by_subscriber) in &self.values {
+            if let Some(v) = by_subscriber.get(&subscriber.0) {
+                values.insert(field, v.clone());
+            }
+        }
+        if self.uses_name
+            && let Some(name) =
+                vault.secret(subscriber, "name").map_err(|e| crate::resolve::vault_error("no name", e))?
+        {
+            values.insert("name", name);
+        }
+        template.render(&values)
+    }
+}
+
+impl App {
+    /// Loads templates and the tag values that they show, for the audiences of the campaign's waves.
+    async fn creatives(&self, campaign: CampaignId, version: CampaignVersion) -> Result<Creatives> {
+        let c = self.catalog.campaign_by_id(campaign).await.map_err(crate::app::catalog_error)?;
+        let def = self.catalog.definition(&c.slug, version).await.map_err(crate::app::catalog_error)?;
+        let known = self.fields();
+        let mut templates = BTreeMap::new();
+        for creative in &def.creatives {
+            templates.insert(creative.lang, Template::parse(&creative.text, &known)?);
+        }
+        let mut fields: Vec<String> = templates.values().flat_map(|t| t.fields().to_vec()).collect();
+        fields.sort();
+        fields.dedup();
+        let uses_name = fields.iter().any(|f| f == "name");
+        fields.retain(|f| f != "name");
+        let values = if fields.is_empty() { BTreeMap::new() } else { self.audience_values(&c.slug, &fields).await? };
+        let sender = def
+            .sender
+            .clone()
+            .or_else(|| self.tenant.channel(def.channel).and_then(|c| c.sender.clone()))
+            .unwrap_or_default();
+        Ok(Creatives { templates, default_lang: self.tenant.language, sender, values, uses_name })
+    }
+}

@@ -1,0 +1,189 @@
+//! The immutable snapshot that a decision reads: who can be reached, who must not, who agreed, whose audience they are in.
+//!
+//! A facts file is written whole, named by its id and never changed: a decision names it, a replay loads it again.
+
+use crate::{
+    dir::write_atomic,
+    error::{AppError, Context, Kind, Result},
+};
+use kairos_decide::{Consent, Facts, Listed};
+use kairos_model::{CampaignClass, CampaignId, Channel, SnapshotId, SubscriberId};
+use roaring::RoaringBitmap;
+use serde::{Deserialize, Serialize};
+use std::{collections::BTreeMap, path::Path};
+
+const MAGIC: &[u8; 8] = b"KAIFACT1";
+
+/// Who agreed and who refused, for one purpose on one channel; in neither: unknown.
+#[derive(Clone, Default, Debug, PartialEq)]
+pub struct Agreement {
+    pub granted: RoaringBitmap,
+    pub denied: RoaringBitmap,
+}
+
+/// Facts held in memory as bitmaps of ordinals.
+#[derive(Clone, Default, Debug, PartialEq)]
+pub struct SnapshotFacts {
+    pub id: SnapshotId,
+    /// The tag snapshot that the audiences came from.
+    pub tags: Option<SnapshotId>,
+    /// Subscribers with a number.
+    pub reachable: RoaringBitmap,
+    pub suppressed: RoaringBitmap,
+    pub do_not_disturb: RoaringBitmap,
+    pub consent: BTreeMap<(CampaignClass, Channel), Agreement>,
+    /// Audiences of approved and running campaigns, frozen at approval.
+    pub audiences: BTreeMap<CampaignId, RoaringBitmap>,
+}
+
+impl Facts for SnapshotFacts {
+    fn snapshot(&self) -> SnapshotId {
+        self.id
+    }
+    fn address(&self, subscriber: SubscriberId, channel: Channel) -> bool {
+        match channel {
+            Channel::Sms | Channel::Mms | Channel::Outbound => self.reachable.contains(subscriber.0),
+            // no other channel has a transport yet
+            _ => false,
+        }
+    }
+    fn suppressed(&self, subscriber: SubscriberId) -> Listed {
+        listed(&self.suppressed, subscriber)
+    }
+    fn do_not_disturb(&self, subscriber: SubscriberId) -> Listed {
+        listed(&self.do_not_disturb, subscriber)
+    }
+    fn consent(&self, subscriber: SubscriberId, class: CampaignClass, channel: Channel) -> Consent {
+        match self.consent.get(&(class, channel)) {
+            Some(a) if a.denied.contains(subscriber.0) => Consent::Denied,
+            Some(a) if a.granted.contains(subscriber.0) => Consent::Granted,
+            _ => Consent::Unknown,
+        }
+    }
+    fn in_audience(&self, campaign: CampaignId, subscriber: SubscriberId) -> bool {
+        self.audiences.get(&campaign).is_some_and(|a| a.contains(subscriber.0))
+    }
+}
+
+fn listed(list: &RoaringBitmap, subscriber: SubscriberId) -> Listed {
+    if list.contains(subscriber.0) { Listed::Yes } else { Listed::No }
+}
+
+/// What stands where in the file.
+#[derive(Serialize, Deserialize)]
+struct Header {
+    id: u32,
+    tags: Option<u32>,
+    /// Name and length in bytes of each bitmap, in order.
+    bitmaps: Vec<(String, u64)>,
+}
+
+impl SnapshotFacts {
+    pub fn file_name(id: SnapshotId) -> String {
+        format!("{:08}.facts", id.0)
+    }
+
+    /// Writes the file whole: magic, length and JSON header, bitmaps, BLAKE3 of all before it.
+    pub fn save(&self, folder: &Path) -> Result<()> {
+        let mut bitmaps: Vec<(String, &RoaringBitmap)> = vec![
+            ("reachable".to_owned(), &self.reachable),
+            ("suppressed".to_owned(), &self.suppressed),
+            ("do_not_disturb".to_owned(), &self.do_not_disturb),
+        ];
+        for ((class, channel), a) in &self.consent {
+            bitmaps.push((format!("granted/{class}/{channel}"), &a.granted));
+            bitmaps.push((format!("denied/{class}/{channel}"), &a.denied));
+        }
+        for (campaign, audience) in &self.audiences {
+            bitmaps.push((format!("audience/{}", campaign.0), audience));
+        }
+        let header = Header {
+            id: self.id.0,
+            tags: self.tags.map(|t| t.0),
+            bitmaps: bitmaps.iter().map(|(name, b)| (name.clone(), b.serialized_size() as u64)).collect(),
+        };
+        let header = serde_json::to_vec(&header).or_fail(Kind::Failure, "internal", || "facts header".to_owned())?;
+        let mut bytes = Vec::with_capacity(64 + header.len());
+        bytes.extend_from_slice(MAGIC);
+        bytes.extend_from_slice(&(header.len() as u32).to_le_bytes());
+        bytes.extend_from_slice(&header);
+        for (name, bitmap) in &bitmaps {
+            bitmap.serialize_into(&mut bytes).or_fail(Kind::Failure, "internal", || format!("facts `{name}`"))?;
+        }
+        let sum = blake3::hash(&bytes);
+        bytes.extend_from_slice(sum.as_bytes());
+        write_atomic(&folder.join(Self::file_name(self.id)), &bytes)
+    }
+
+    /// Reads and checks a facts file.
+    pub fn load(folder: &Path, id: SnapshotId) -> Result<Self> {
+        let path = folder.join(Self::file_name(id));
+        let bytes = std::fs::read(&path).or_fail(Kind::Unavailable, "facts_missing", || {
+            format!("cannot read the facts snapshot `{}` that the journal names", path.display())
+        })?;
+        Self::parse(&bytes).ok_or_else(|| {
+            AppError::failure("facts_broken", format!("`{}` is damaged; restore it from a backup", path.display()))
+        })
+    }
+
+    fn parse(bytes: &[u8]) -> Option<Self> {
+        let (body, sum) = bytes.split_at_checked(bytes.len().checked_sub(blake3::OUT_LEN)?)?;
+        if blake3::hash(body).as_bytes() != sum {
+            return None;
+        }
+        let rest = body.strip_prefix(MAGIC.as_slice())?;
+        let (len, rest) = rest.split_first_chunk::<4>()?;
+        let (header, mut rest) = rest.split_at_checked(u32::from_le_bytes(*len) as usize)?;
+        let header: Header = serde_json::from_slice(header).ok()?;
+        let mut facts = Self { id: SnapshotId(header.id), tags: header.tags.map(SnapshotId), ..Self::default() };
+        for (name, len) in header.bitmaps {
+            let (one, after) = rest.split_at_checked(usize::try_from(len).ok()?)?;
+            rest = after;
+            facts.put(&name, RoaringBitmap::deserialize_from(one).ok()?)?;
+        }
+        Some(facts)
+    }
+
+    fn put(&mut self, name: &str, bitmap: RoaringBitmap) -> Option<()> {
+        let parts: Vec<&str> = name.split('/').collect();
+        match parts.as_slice() {
+            ["reachable"] => self.reachable = bitmap,
+            ["suppressed"] => self.suppressed = bitmap,
+            ["do_not_disturb"] => self.do_not_disturb = bitmap,
+            ["audience", campaign] => {
+                self.audiences.insert(CampaignId(campaign.parse().ok()?), bitmap);
+            }
+            [which @ ("granted" | "denied"), class, channel] => {
+                let a = self.consent.entry((class.parse().ok()?, channel.parse().ok()?)).or_default();
+                *(if *which == "granted" { &mut a.granted } else { &mut a.denied }) = bitmap;
+            }
+            _ => return None,
+        }
+        Some(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn facts_come_back_and_damage_is_seen() {
+        let temp = tempfile::tempdir().unwrap();
+        let mut facts = SnapshotFacts { id: SnapshotId(7), tags: Some(SnapshotId(3)), ..SnapshotFacts::default() };
+        facts.reachable.insert_range(0..1000);
+        facts.suppressed.insert(5);
+        let key = (CampaignClass::Marketing, Channel::Sms);
+        facts.consent.insert(key, Agreement { granted: (0..900).collect(), denied: (900..950).collect() });
+        facts.audiences.insert(CampaignId(2), [1, 5, 9].into_iter().collect());
+        facts.save(temp.path()).unwrap();
+        let back = SnapshotFacts::load(temp.path(), SnapshotId(7)).unwrap();
+        assert_eq!(back, facts);
+        assert_eq!(back.consent(SubscriberId(960), key.0, key.1), Consent::Unknown);
+        let path = temp.path().join(SnapshotFacts::file_name(SnapshotId(7)));
+        let mut bytes = std::fs::read(&path).unwrap();
+        bytes[40] ^= 1;
+        std::fs::write(&path, bytes).unwrap();
+        assert_eq!(SnapshotFacts::load(temp.path(), SnapshotId(7)).err().unwrap().code, "facts_broken");
+    }
+}

@@ -1,0 +1,271 @@
+//! The command line, as typed.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// Kairos (良机): the right offer to the right subscriber at the right moment, and proof of what it was worth.
+#[derive(Parser, Debug)]
+#[command(name = "kairos", version, about, propagate_version = true)]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options of every command. Precedence: flag > environment (`KAIROS_DATA`, …) > configuration file > default;
+/// `kairos config explain` says where each value came from.
+#[derive(Args, Debug, Clone, Default)]
+pub struct Global {
+    /// Data directory of the tenant
+    #[arg(long, global = true, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Folder of definitions (tenant.toml, layouts/, tags/, campaigns/); default: the embedded province
+    #[arg(long, global = true, value_name = "DIR")]
+    pub definitions: Option<PathBuf>,
+    /// Configuration file
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// File with the vault's master key; default: DIR.key beside the data directory
+    #[arg(long, global = true, value_name = "FILE")]
+    pub key_file: Option<PathBuf>,
+    /// Your token; who you are comes from it and from nothing else
+    #[arg(long, global = true, value_name = "TOKEN")]
+    pub token: Option<String>,
+    /// Log filter, e.g. `info` or `kairos_engine=debug`
+    #[arg(long, global = true, value_name = "FILTER")]
+    pub log: Option<String>,
+    /// Print one JSON document on standard output
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// No progress and no remarks on standard error
+    #[arg(long, short, global = true)]
+    pub quiet: bool,
+    /// Language of sentences and labels
+    #[arg(long, global = true, value_enum)]
+    pub lang: Option<Lang>,
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Lang {
+    #[default]
+    En,
+    Zh,
+}
+
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Read files into the lake by a layout; bad rows go to the quarantine with their reason
+    Import(Import),
+    /// The tag catalogue and its snapshots
+    #[command(subcommand)]
+    Tag(TagCommand),
+    /// Who satisfies a condition
+    #[command(subcommand)]
+    Audience(AudienceCommand),
+    /// Campaigns: check, submit, approve, start, pause, resume, stop, simulate, report
+    #[command(subcommand)]
+    Campaign(CampaignCommand),
+    /// Why was, or was not, a subscriber contacted
+    Explain(Explain),
+    /// The hash-chained audit log
+    #[command(subcommand)]
+    Audit(AuditCommand),
+    /// Console operators and their tokens
+    #[command(subcommand)]
+    User(UserCommand),
+    /// Write the files of a synthetic operator
+    Synth(Synth),
+    /// Run the engine, the channels and the API on a data directory
+    Serve(Serve),
+    /// The whole loop on a synthetic province, in a directory of its own
+    Demo(Demo),
+    /// Configuration: where each value comes from
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Shell completion script
+    Completion {
+        #[arg(value_enum)]
+        shell: clap_complete::Shell,
+    },
+    /// The OpenAPI 3.1 description of the HTTP API
+    Openapi,
+}
+
+#[derive(Args, Debug)]
+pub struct Import {
+    /// Layout file (TOML), or the name of an embedded layout such as `usage`
+    #[arg(long, value_name = "FILE|NAME")]
+    pub layout: String,
+    /// State of an upsert or snapshot file: local time `2026-03-01T00:00:00`
+    #[arg(long, value_name = "TIME")]
+    pub as_of: Option<String>,
+    /// Files to read, each whole or not at all
+    #[arg(required = true)]
+    pub files: Vec<PathBuf>,
+}
+
+#[derive(Subcommand, Debug)]
+pub enum TagCommand {
+    /// All tags with their coverage in the newest snapshot
+    List {
+        /// Only this category
+        #[arg(long)]
+        category: Option<String>,
+    },
+    /// One tag: definition, owner, lineage, coverage, freshness
+    Show { id: String },
+    /// Compute a snapshot; only what changed is recomputed
+    Compute {
+        /// Local time that the snapshot describes; default: now
+        #[arg(long, value_name = "TIME")]
+        as_of: Option<String>,
+    },
+    /// Prove the catalogue: types, names, cycles, unused sources
+    Check,
+}
+
+#[derive(Args, Debug)]
+pub struct Condition {
+    /// The condition, e.g. 'arpu_3m >= 80 yuan and not has_ring_back_tone'
+    pub condition: Option<String>,
+    /// Read the condition (text or JSON tree) from a file
+    #[arg(long, value_name = "FILE", conflicts_with = "condition")]
+    pub file: Option<PathBuf>,
+}
+
+#[derive(Subcommand, Debug)]
+pub enum AudienceCommand {
+    /// How many, clause by clause
+    Count(Condition),
+    /// The subscribers themselves, as ordinals
+    Extract {
+        #[command(flatten)]
+        condition: Condition,
+        #[arg(long, default_value_t = 1000)]
+        limit: usize,
+    },
+    /// Make it immutable and print its hash
+    Freeze(Condition),
+}
+
+#[derive(Subcommand, Debug)]
+pub enum CampaignCommand {
+    /// All campaigns and where they stand
+    List,
+    /// One campaign: definition, state, approvals
+    Show { id: String },
+    /// Judge a definition without keeping it
+    Check {
+        /// TOML or JSON file
+        file: PathBuf,
+    },
+    /// Keep a definition and ask for approval
+    Submit { file: PathBuf },
+    /// Approve the content that was submitted; the author cannot
+    Approve { id: String },
+    /// Launch the next wave
+    Start { id: String },
+    Pause { id: String },
+    Resume { id: String },
+    Stop { id: String },
+    /// What would happen now, contacting nobody
+    Simulate {
+        /// Campaign or definition file
+        campaign: String,
+        /// Local time to judge at; default: now
+        #[arg(long, value_name = "TIME")]
+        at: Option<String>,
+    },
+    /// Ledger, rates and uplift
+    Report { id: String },
+}
+
+#[derive(Args, Debug)]
+pub struct Explain {
+    /// Subscriber: ordinal (`s42`) or the source's key
+    pub subscriber: String,
+    #[arg(long)]
+    pub campaign: Option<String>,
+    /// Local time; default: now
+    #[arg(long, value_name = "TIME")]
+    pub at: Option<String>,
+}
+
+#[derive(Subcommand, Debug)]
+pub enum AuditCommand {
+    /// Recompute the chain
+    Verify {
+        /// Print the head only, to keep it elsewhere; with a value: also prove that the log still ends in it or goes on from it
+        #[arg(long, num_args = 0..=1, default_missing_value = "")]
+        head: Option<String>,
+    },
+    /// The newest entries
+    List {
+        #[arg(long, default_value_t = 50)]
+        limit: u32,
+    },
+}
+
+#[derive(Subcommand, Debug)]
+pub enum UserCommand {
+    /// Add an operator; prints the token once
+    Add {
+        name: String,
+        /// planner, approver, analyst, operator
+        #[arg(long, default_value = "planner")]
+        role: String,
+    },
+    List,
+}
+
+#[derive(Args, Debug)]
+pub struct Synth {
+    /// Folder to write to; made if missing
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    #[arg(long, default_value_t = 100_000)]
+    pub subscribers: u32,
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+}
+
+#[derive(Args, Debug)]
+pub struct Serve {
+    /// Address of the HTTP API
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Option<String>,
+    /// Message centre to bind to: host:port
+    #[arg(long, value_name = "ADDR")]
+    pub smpp: Option<String>,
+    #[arg(long, value_name = "NAME")]
+    pub smpp_user: Option<String>,
+    #[arg(long, value_name = "PASSWORD")]
+    pub smpp_password: Option<String>,
+    /// Most submits without an answer on the bind
+    #[arg(long, value_name = "N")]
+    pub smpp_window: Option<u16>,
+    /// Folder for lists to outbound callers; outside the data directory
+    #[arg(long, value_name = "DIR")]
+    pub outbox: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+pub struct Demo {
+    /// End after the report instead of serving the API
+    #[arg(long)]
+    pub once: bool,
+    #[arg(long, default_value_t = 100_000)]
+    pub subscribers: u32,
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Address of the API that is served after the report
+    #[arg(long, default_value = "127.0.0.1:0")]
+    pub listen: String,
+}
+
+#[derive(Subcommand, Debug)]
+pub enum ConfigCommand {
+    /// Each setting, its value and where it came from
+    Explain,
+}
