@@ -7,7 +7,7 @@ use crate::{
     slots::{ASSIGNED, ASSIGNED_SLOT, KEYS, Slot},
     store::Store,
     table::{Tag, tag_of},
-    vault::{BATCH_ROWS, Vault},
+    vault::{BATCH_ROWS, DAMAGED_KEY, Vault},
 };
 use kairos_model::{Msisdn, SubscriberId, Timestamp, hash::FixedMap};
 
@@ -70,8 +70,8 @@ impl<'a> KeyRing<'a> {
             slots.read(self.first, &mut self.page)?;
         }
         let at = (index - self.first) as usize * KEY_SLOT;
-        let key = self.page.get(at..at + KEY_SLOT).and_then(|slot| self.vault.secrets.unwrap_key(sub, slot));
-        key.ok_or_else(|| slots.corrupt(index, "a subscriber's key does not open"))
+        let key = self.page.get(at..at + KEY_SLOT).and_then(|slot| self.vault.key_in(sub, slot));
+        key.ok_or_else(|| slots.corrupt(index, DAMAGED_KEY))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::{
     error::VaultError,
-    keys::{Bound, NONCE},
+    keys::{Bound, KEY_SLOT, NONCE, OWN},
     memory::{Memory, NOBODY, NONE},
     slots::{FOREIGN, FOREIGN_SLOT, KEYS, SOURCE_SLOT, SOURCES, Slot},
     table::{Tag, tag_of},
@@ -62,17 +62,16 @@ impl Vault {
         if u64::from(first) + fresh.len() as u64 > NOBODY.into() {
             return Err(VaultError::Full { what: "subscribers", max: NOBODY.into() });
         }
-        let mut random = Zeroizing::new(vec![0; fresh.len() * 44]);
+        let mut random = Zeroizing::new(vec![0; fresh.len() * OWN]);
         self.entropy.fill(&mut random)?;
-        let mut key_slots = Vec::with_capacity(fresh.len() * 64);
+        let mut key_slots = Zeroizing::new(Vec::with_capacity(fresh.len() * KEY_SLOT));
         let mut source_slots = Vec::with_capacity(fresh.len() * SOURCE_SLOT);
-        for (i, hash) in fresh.iter().enumerate() {
-            let ordinal = first + i as u32;
-            let mut own = [0; 44];
-            own.copy_from_slice(&random[i * 44..][..44]);
-            key_slots.extend_from_slice(&self.secrets.wrap_key(ordinal, &mut own));
-            let slot = Slot::<SOURCE_SLOT>::new().put(0, hash);
-            source_slots.extend_from_slice(&slot.sealed(|body| store.check(SOURCES, ordinal.into(), body)));
+        for (i, (hash, own)) in fresh.iter().zip(random.chunks_exact(OWN)).enumerate() {
+            let ordinal = u64::from(first) + i as u64;
+            let key = Slot::<KEY_SLOT>::new().put(0, own);
+            key_slots.extend_from_slice(&key.sealed(|body| store.check(KEYS, ordinal, body)));
+            let source = Slot::<SOURCE_SLOT>::new().put(0, hash);
+            source_slots.extend_from_slice(&source.sealed(|body| store.check(SOURCES, ordinal, body)));
         }
         store.append(KEYS, &key_slots)?;
         store.append(SOURCES, &source_slots)?;

@@ -19,7 +19,7 @@ use std::{
     path::{Path, PathBuf},
     sync::Mutex,
 };
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
 pub(crate) const NONCE: usize = 12;
 pub(crate) const TAG: usize = 16;
@@ -140,7 +140,6 @@ impl std::fmt::Debug for MasterKey {
 /// What a sealed value is bound to: it opens only as the record that it was written as.
 #[derive(Clone, Copy)]
 pub(crate) enum Bound {
-    Key { sub: u32 },
     Number { sub: u32, slot: u64 },
     Foreign { id: u32 },
     Text { sub: u32, unit: u64, kind: u32 },
@@ -152,9 +151,11 @@ pub(crate) struct Secrets {
     number: SipHasher24,
     source: SipHasher24,
     pub check: SipHasher13,
-    pub wrap: Key32,
+    subscribers: Key32,
     /// For what is nobody's.
     pub tenant_key: Key32,
+    /// Root of keys for other crates.
+    lent: Key32,
 }
 
 impl Secrets {
@@ -170,9 +171,14 @@ impl Secrets {
             number: SipHasher24::new_with_key(&half("number index")),
             source: SipHasher24::new_with_key(&half("source key index")),
             check: SipHasher13::new_with_key(&half("slot check")),
-            wrap: key("subscriber key wrap"),
+            subscribers: key("subscriber keys"),
             tenant_key: key("tenant"),
+            lent: key("lent"),
         }
+    }
+    /// A key for a purpose outside the vault: the same for the vault's whole life, also under another master key.
+    pub fn lend(&self, purpose: &str) -> [u8; 32] {
+        blake3::derive_key(&format!("kairos vault 1 lent {purpose}"), &*self.lent)
     }
     #[inline]
     pub fn number_hash(&self, e164: u64) -> [u8; 16] {
@@ -185,10 +191,9 @@ impl Secrets {
 
     fn aad(&self, bound: Bound) -> [u8; 19] {
         let (domain, a, b, c) = match bound {
-            Bound::Key { sub } => (1, sub, 0, 0),
-            Bound::Number { sub, slot } => (2, sub, slot, 0),
-            Bound::Foreign { id } => (3, id, 0, 0),
-            Bound::Text { sub, unit, kind } => (4, sub, unit, kind),
+            Bound::Number { sub, slot } => (1, sub, slot, 0),
+            Bound::Foreign { id } => (2, id, 0, 0),
+            Bound::Text { sub, unit, kind } => (3, sub, unit, kind),
         };
         let mut aad = [0; 19];
         aad[0] = domain;
@@ -221,6 +226,7 @@ fn unseal(key: &[u8; 32], nonce: &[u8], aad: &[u8], text: &mut [u8], tag: &[u8])
 }
 
 const ROOT_LEN: usize = 128;
+pub(crate) const ROOT_NAME: &str = "root";
 
 /// The file `root`: 0 magic, 8 u16 version, 10 u16 tenant, 12 zeros, 16 vault id, 32 nonce, 44 zeros, 48 wrapped root
 /// key and tag, 96 BLAKE3 of bytes 0–95.
@@ -282,30 +288,19 @@ pub(crate) struct Root {
 }
 
 impl Root {
-    pub fn open_or_create(
-        disk: &dyn Disk,
-        entropy: &dyn Entropy,
-        dir: &Path,
-        master: &MasterKey,
-        tenant: TenantId,
-        names: &[String],
-    ) -> Result<Self, VaultError> {
-        let path = dir.join("root");
-        if names.iter().any(|n| n == "root") {
-            let bytes = disk.read(&path).map_err(VaultError::io("read", &path))?;
-            let (id, root) = decode_root(&bytes, &path, master, tenant)?;
-            return Ok(Self { path, tenant, id, root });
-        }
-        if names.iter().any(|n| !n.ends_with(kairos_model::disk::TEMPORARY_SUFFIX)) {
-            return Err(VaultError::Missing { path });
-        }
+    pub fn open(disk: &dyn Disk, dir: &Path, master: &MasterKey, tenant: TenantId) -> Result<Self, VaultError> {
+        let path = dir.join(ROOT_NAME);
+        let bytes = disk.read(&path).map_err(VaultError::io("read", &path))?;
+        let (id, root) = decode_root(&bytes, &path, master, tenant)?;
+        Ok(Self { path, tenant, id, root })
+    }
+    /// A new root, not yet written.
+    pub fn random(entropy: &dyn Entropy, dir: &Path, tenant: TenantId) -> Result<Self, VaultError> {
         let mut id = VaultId::default();
         let mut root = Zeroizing::new([0; 32]);
         entropy.fill(&mut id)?;
         entropy.fill(&mut *root)?;
-        let made = Self { path, tenant, id, root };
-        made.write(disk, entropy, master)?;
-        Ok(made)
+        Ok(Self { path: dir.join(ROOT_NAME), tenant, id, root })
     }
     /// Writes the root key under `master`, in place of the former master key.
     pub fn write(&self, disk: &dyn Disk, entropy: &dyn Entropy, master: &MasterKey) -> Result<(), VaultError> {
@@ -319,27 +314,19 @@ impl Root {
     }
 }
 
-/// A wrapped subscriber key in its slot of 64 bytes: 0 nonce, 12 key, 44 tag, 60 zeros.
-pub(crate) const KEY_SLOT: usize = 64;
+/// Random bytes of a subscriber, in the slot of 40 bytes: 0 random, 32 check.
+pub(crate) const OWN: usize = 32;
+pub(crate) const KEY_SLOT: usize = OWN + 8;
 
 impl Secrets {
-    /// `random` is key and nonce of the new subscriber; both are overwritten.
-    pub fn wrap_key(&self, sub: u32, random: &mut [u8; 44]) -> [u8; KEY_SLOT] {
-        let mut slot = [0; KEY_SLOT];
-        let mut nonce = [0; NONCE];
-        nonce.copy_from_slice(&random[32..]);
-        slot[..12].copy_from_slice(&nonce);
-        slot[12..44].copy_from_slice(&random[..32]);
-        let tag = self.seal(&self.wrap, &nonce, Bound::Key { sub }, &mut slot[12..44]);
-        slot[44..60].copy_from_slice(&tag);
-        random.zeroize();
-        slot
-    }
-    pub fn unwrap_key(&self, sub: u32, slot: &[u8]) -> Option<Key32> {
-        let mut key = Zeroizing::new([0; 32]);
-        key.copy_from_slice(&slot[12..44]);
-        let ok = self.unseal(&self.wrap, &slot[..12], Bound::Key { sub }, &mut *key, &slot[44..60]);
-        (ok && slot[60..].iter().all(|&b| b == 0)).then_some(key)
+    /// The key of a subscriber: BLAKE3, keyed from the root, of tenant, ordinal and the subscriber's own random bytes.
+    /// Without these, 256 bits that were never anywhere else, nobody derives it again.
+    pub fn subscriber_key(&self, sub: u32, own: &[u8]) -> Key32 {
+        let mut text = Zeroizing::new([0; 6 + OWN]);
+        text[..2].copy_from_slice(&self.tenant.0.to_le_bytes());
+        text[2..6].copy_from_slice(&sub.to_le_bytes());
+        text[6..].copy_from_slice(&own[..OWN]);
+        Zeroizing::new(*blake3::keyed_hash(&self.subscribers, &*text).as_bytes())
     }
 }
 

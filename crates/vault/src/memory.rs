@@ -127,22 +127,21 @@ impl Memory {
             + self.suppressions.capacity() * size_of::<Suppressed>()
     }
 
-    /// The fact that holds at `at`, if any.
     #[inline]
-    fn fact_at(&self, tag: &Tag, at: i64) -> Option<&Fact> {
-        let mut i = self.numbers.get(tag)?;
-        while i != NONE {
-            let fact = &self.facts[i as usize];
-            if fact.from <= at {
-                return (at < fact.to).then_some(fact);
+    pub fn holder(&self, tag: &Tag, at: Timestamp) -> Option<SubscriberId> {
+        self.holder_from(self.numbers.get(tag)?, at)
+    }
+    /// Who holds a number at a time; `head` is its newest fact or [`NONE`].
+    #[inline]
+    pub fn holder_from(&self, head: u32, at: Timestamp) -> Option<SubscriberId> {
+        let mut i = head;
+        while let Some(fact) = self.facts.get(i as usize) {
+            if fact.from <= at.0 {
+                return (at.0 < fact.to && fact.sub() != NOBODY).then(|| SubscriberId(fact.sub()));
             }
             i = fact.older;
         }
         None
-    }
-    #[inline]
-    pub fn holder(&self, tag: &Tag, at: Timestamp) -> Option<SubscriberId> {
-        self.fact_at(tag, at.0).map(Fact::sub).filter(|&s| s != NOBODY).map(SubscriberId)
     }
 
     /// Facts of a number, newest first.

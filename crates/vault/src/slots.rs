@@ -1,7 +1,7 @@
 //! The files of the vault and the bytes of their slots, version 1; little-endian.
 //!
 //! ```text
-//! keys        64   see `keys`
+//! keys        40   0 random bytes from which the subscriber's key is derived   32 check
 //! sources     24   0 hash of the source key   16 check
 //! foreign     64   0 hash of the number   16 nonce   28 sealed number and tag   52 zeros   56 check
 //! assigned    88   0 hash of the number   16 u32 subscriber   20 zeros   24 i64 from   32 i64 to (µs)

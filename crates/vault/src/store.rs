@@ -68,6 +68,14 @@ pub(crate) struct Store {
     poisoned: bool,
 }
 
+/// Bytes of a file that holds no slot yet.
+pub(crate) fn empty_len(files: &[FileSpec], commits: bool) -> u64 {
+    (HEADER + if commits { 2 * commit_len(files.len()) } else { 0 }) as u64
+}
+const fn commit_len(files: usize) -> usize {
+    24 + files * 8
+}
+
 /// Keyed check of `bytes` as the `index`-th slot of a kind of file.
 pub(crate) fn check(key: &SipHasher13, kind: u16, index: u64, bytes: &[u8]) -> [u8; 8] {
     let mut text = [0; 10 + 96];
@@ -129,30 +137,22 @@ impl Place {
 }
 
 impl Store {
-    /// Opens the files, or makes them where none was ever committed. `names` are the files of the directory.
-    pub fn open(place: Place, specs: &[FileSpec], commits: FileSpec, names: &[String]) -> Result<Self, VaultError> {
-        let has = |name: &str| names.iter().any(|n| n == name);
+    /// Makes empty files, in place of any that an interrupted making left.
+    pub fn create(place: Place, specs: &[FileSpec], commits: FileSpec) -> Result<Self, VaultError> {
+        for spec in specs {
+            let path = place.dir.join(spec.name);
+            let header = place.header(spec.kind, spec.slot);
+            place.disk.write_whole(&path, &header).map_err(VaultError::io("create", &path))?;
+        }
+        write_commits(&place, &place.dir.join(commits.name), commits.kind, 0, &vec![0; specs.len()])?;
+        Self::open(place, specs, commits)
+    }
+
+    pub fn open(place: Place, specs: &[FileSpec], commits: FileSpec) -> Result<Self, VaultError> {
         let commits_path = place.dir.join(commits.name);
-        let (number, counts) = if has(commits.name) {
-            read_commits(&place, &commits_path, commits.kind, specs.len())?
-        } else {
-            for spec in specs {
-                let path = place.dir.join(spec.name);
-                if has(spec.name) && place.disk.len(&path).map_err(VaultError::io("read", &path))? > HEADER as u64 {
-                    return Err(VaultError::Missing { path: commits_path });
-                }
-                let header = place.header(spec.kind, spec.slot);
-                place.disk.write_whole(&path, &header).map_err(VaultError::io("create", &path))?;
-            }
-            let counts = vec![0; specs.len()];
-            write_commits(&place, &commits_path, commits.kind, 0, &counts)?;
-            (0, counts)
-        };
+        let (number, counts) = read_commits(&place, &commits_path, commits.kind, specs.len())?;
         let mut files = Vec::with_capacity(specs.len());
         for (spec, &count) in specs.iter().zip(&counts) {
-            if has(commits.name) && !has(spec.name) {
-                return Err(VaultError::Missing { path: place.dir.join(spec.name) });
-            }
             files.push(place.open_slots(*spec, count)?);
         }
         let file = place.disk.open_append(&commits_path).map_err(VaultError::io("open", &commits_path))?;
@@ -269,7 +269,7 @@ impl Slots {
 }
 
 fn encode_commit(key: &SipHasher13, number: u64, counts: &[u64]) -> Vec<u8> {
-    let mut b = Vec::with_capacity(2 * (24 + counts.len() * 8));
+    let mut b = Vec::with_capacity(2 * commit_len(counts.len()));
     b.extend_from_slice(&COMMIT_MAGIC.to_le_bytes());
     b.extend_from_slice(&(counts.len() as u32).to_le_bytes());
     b.extend_from_slice(&number.to_le_bytes());
@@ -298,7 +298,7 @@ fn write_commits(place: &Place, path: &Path, kind: u16, number: u64, counts: &[u
 fn read_commits(place: &Place, path: &Path, kind: u16, files: usize) -> Result<(u64, Vec<u64>), VaultError> {
     let bytes = place.disk.read(path).map_err(VaultError::io("read", path))?;
     place.check_header(path, &bytes, kind, 0)?;
-    let copy = 24 + files * 8;
+    let copy = commit_len(files);
     let mut last: Option<(u64, Vec<u64>)> = None;
     let mut worn = bytes.len() > COMMITS_MAX;
     let pairs = bytes[HEADER..].chunks(2 * copy);

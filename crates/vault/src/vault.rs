@@ -2,18 +2,20 @@
 
 use crate::{
     error::VaultError,
-    keys::{Bound, Entropy, KEY_SLOT, Key32, MasterKey, Root, Secrets},
+    keys::{Bound, Entropy, KEY_SLOT, Key32, MasterKey, OWN, ROOT_NAME, Root, Secrets},
     memory::{Memory, NOBODY, NONE, Suppressed, SuppressionCause},
     slots::{
         ASSIGNED, ASSIGNED_SLOT, DESTROYED, FOREIGN, FOREIGN_SLOT, KEYS, MAIN, MAIN_COMMITS, SOURCES, SUPPRESSION,
         SUPPRESSION_COMMITS, TEXTS, i64_at, u32_at, u64_at,
     },
-    store::{Place, Slots, Store, check},
+    store::{Place, Slots, Store, check, empty_len},
     table::{Tag, tag_of},
     texts,
 };
 use kairos_model::{
-    Dialled, ForeignId, Msisdn, Party, PartyId, SubscriberId, TenantId, Timestamp, disk::Disk, hash::FixedSet,
+    Dialled, ForeignId, Msisdn, Party, PartyId, SubscriberId, TenantId, Timestamp,
+    disk::{Disk, TEMPORARY_SUFFIX},
+    hash::FixedSet,
 };
 use std::{
     path::Path,
@@ -22,6 +24,7 @@ use std::{
 
 /// Rows of a batch that are made durable as one: it bounds the memory of a batch and the wait of others for the lock.
 pub const BATCH_ROWS: usize = 65_536;
+pub(crate) const DAMAGED_KEY: &str = "the check of a subscriber's key does not match";
 /// Look-ups whose cache misses overlap.
 const LANES: usize = 32;
 
@@ -65,11 +68,33 @@ impl Vault {
     ) -> Result<Self, VaultError> {
         disk.create_dir_all(dir).map_err(VaultError::io("make directory", dir))?;
         let names = disk.list(dir).map_err(VaultError::io("list", dir))?;
-        let root = Root::open_or_create(&*disk, &*entropy, dir, master, tenant, &names)?;
+        let known = [&MAIN[..], &SUPPRESSION, &[MAIN_COMMITS, SUPPRESSION_COMMITS]].concat();
+        for name in names.iter().filter(|n| n.ends_with(TEMPORARY_SUFFIX)) {
+            let path = dir.join(name);
+            disk.remove(&path).map_err(VaultError::io("remove", &path))?;
+        }
+        // the root is written last, so where it is, everything is
+        let made = names.iter().any(|n| n == ROOT_NAME);
+        let root = match made {
+            true => Root::open(&*disk, dir, master, tenant)?,
+            false => Root::random(&*entropy, dir, tenant)?,
+        };
         let secrets = root.secrets();
         let place = Place { disk: Arc::clone(&disk), dir: dir.to_owned(), tenant, id: root.id, check: secrets.check };
-        let mut main = Store::open(place.clone(), &MAIN, MAIN_COMMITS, &names)?;
-        let suppression = Store::open(place, &SUPPRESSION, SUPPRESSION_COMMITS, &names)?;
+        let (mut main, suppression) = if made {
+            if let Some(missing) = known.iter().find(|spec| !names.iter().any(|n| n == spec.name)) {
+                return Err(VaultError::Missing { path: dir.join(missing.name) });
+            }
+            (Store::open(place.clone(), &MAIN, MAIN_COMMITS)?, Store::open(place, &SUPPRESSION, SUPPRESSION_COMMITS)?)
+        } else {
+            check_unused(&*disk, dir, &names)?;
+            let stores = (
+                Store::create(place.clone(), &MAIN, MAIN_COMMITS)?,
+                Store::create(place, &SUPPRESSION, SUPPRESSION_COMMITS)?,
+            );
+            root.write(&*disk, &*entropy, master)?;
+            stores
+        };
         let memory = load(&mut main, &suppression, &secrets)?;
         let slots = (0..MAIN.len()).map(|file| main.slots(file)).collect();
         Ok(Self {
@@ -88,6 +113,12 @@ impl Vault {
     pub fn rotate(&self, master: &MasterKey) -> Result<(), VaultError> {
         let root = self.root.lock().unwrap_or_else(PoisonError::into_inner);
         root.write(&*self.disk, &*self.entropy, master)
+    }
+
+    /// A key for a purpose outside the vault, such as the hashes of row keys: it never changes, and nothing in the data
+    /// directory yields it without the master key.
+    pub fn derived_key(&self, purpose: &str) -> [u8; 32] {
+        self.secrets.lend(purpose)
     }
 
     pub(crate) fn memory(&self) -> RwLockReadGuard<'_, Memory> {
@@ -136,12 +167,10 @@ impl Vault {
         let mut found = Vec::with_capacity(source_keys.len());
         for lane in source_keys.chunks(LANES) {
             let mut tags = [[0; 3]; LANES];
-            let mut touched = 0;
             for (tag, key) in tags.iter_mut().zip(lane) {
                 *tag = tag_of(&self.secrets.source_hash(key));
-                touched ^= memory.sources.touch(tag);
             }
-            std::hint::black_box(touched);
+            memory.sources.touch(&tags[..lane.len()]);
             found.extend(tags[..lane.len()].iter().map(|tag| memory.sources.get(tag).map(SubscriberId)));
         }
         found
@@ -161,15 +190,27 @@ impl Vault {
         let mut found = Vec::with_capacity(batch.len());
         for lane in batch.chunks(LANES) {
             let mut tags = [[0; 3]; LANES];
-            let mut touched = 0;
+            let mut heads = [NONE; LANES];
             for (tag, (dialled, _)) in tags.iter_mut().zip(lane) {
                 if let Dialled::Number(number) = dialled {
                     *tag = self.tag(*number);
-                    touched ^= memory.numbers.touch(tag) ^ memory.foreign.touch(tag);
                 }
             }
+            // short loops of loads, so that many misses are under way at once: both tables, then the facts
+            memory.numbers.touch(&tags[..lane.len()]);
+            memory.foreign.touch(&tags[..lane.len()]);
+            let mut touched = 0;
+            for (head, tag) in heads.iter_mut().zip(&tags[..lane.len()]) {
+                *head = memory.numbers.get(tag).unwrap_or(NONE);
+                touched ^= memory.facts.get(*head as usize).map_or(0, |f| f.to);
+            }
             std::hint::black_box(touched);
-            found.extend(tags.iter().zip(lane).map(|(tag, &(dialled, at))| view.party_of(dialled, tag, at)));
+            for ((tag, head), &(dialled, at)) in tags.iter().zip(heads).zip(lane) {
+                found.push(match dialled {
+                    Dialled::Short(code) => Some(Party::Short(code).into()),
+                    Dialled::Number(_) => view.party_from(head, tag, at),
+                });
+            }
         }
         found
     }
@@ -227,11 +268,16 @@ impl Vault {
         }
         let mut slot = [0; KEY_SLOT];
         self.slots(KEYS).read(sub.into(), &mut slot)?;
-        match self.secrets.unwrap_key(sub, &slot) {
+        match self.key_in(sub, &slot) {
             Some(key) => Ok(Some(key)),
             None if gone(&self.memory()) => Ok(None),
-            None => Err(self.slots(KEYS).corrupt(sub.into(), "a subscriber's key does not open")),
+            None => Err(self.slots(KEYS).corrupt(sub.into(), DAMAGED_KEY)),
         }
+    }
+    /// The key that a slot yields, if the slot is sound.
+    pub(crate) fn key_in(&self, sub: u32, slot: &[u8]) -> Option<Key32> {
+        let sound = check(&self.secrets.check, MAIN[KEYS].kind, sub.into(), &slot[..OWN]) == slot[OWN..];
+        sound.then(|| self.secrets.subscriber_key(sub, slot))
     }
     /// Fails for ordinals that were never given and for erased ones.
     pub(crate) fn known(memory: &Memory, subscriber: SubscriberId) -> Result<(), VaultError> {
@@ -259,11 +305,13 @@ impl View<'_> {
         self.memory.holder(&self.tag(number), at)
     }
     pub fn party(&self, dialled: Dialled, at: Timestamp) -> Option<PartyId> {
-        let tag = match dialled {
-            Dialled::Number(number) => self.tag(number),
-            Dialled::Short(_) => [0; 3],
-        };
-        self.party_of(dialled, &tag, at)
+        match dialled {
+            Dialled::Short(code) => Some(Party::Short(code).into()),
+            Dialled::Number(number) => {
+                let tag = self.tag(number);
+                self.party_from(self.memory.numbers.get(&tag).unwrap_or(NONE), &tag, at)
+            }
+        }
     }
     pub fn suppression(&self, number: Msisdn) -> Option<Suppressed> {
         self.memory.suppression(&self.tag(number))
@@ -272,16 +320,31 @@ impl View<'_> {
     fn tag(&self, number: Msisdn) -> Tag {
         tag_of(&self.secrets.number_hash(number.reveal()))
     }
+    /// `head` is the number's newest fact.
     #[inline]
-    fn party_of(&self, dialled: Dialled, tag: &Tag, at: Timestamp) -> Option<PartyId> {
-        if let Dialled::Short(code) = dialled {
-            return Some(Party::Short(code).into());
-        }
-        match self.memory.holder(tag, at) {
+    fn party_from(&self, head: u32, tag: &Tag, at: Timestamp) -> Option<PartyId> {
+        match self.memory.holder_from(head, at) {
             Some(subscriber) => Some(subscriber.into()),
             None => self.memory.foreign.get(tag).map(|f| Party::Foreign(ForeignId(f)).into()),
         }
     }
+}
+
+/// Without a root, files may only be what an interrupted making left: empty.
+fn check_unused(disk: &dyn Disk, dir: &Path, names: &[String]) -> Result<(), VaultError> {
+    let empty = |name: &str| match name {
+        _ if name == MAIN_COMMITS.name => Some(empty_len(&MAIN, true)),
+        _ if name == SUPPRESSION_COMMITS.name => Some(empty_len(&SUPPRESSION, true)),
+        _ => MAIN.iter().chain(&SUPPRESSION).any(|s| s.name == name).then(|| empty_len(&[], false)),
+    };
+    for name in names.iter().filter(|n| !n.ends_with(TEMPORARY_SUFFIX)) {
+        let path = dir.join(name);
+        let len = disk.len(&path).map_err(VaultError::io("read the length of", &path))?;
+        if empty(name) != Some(len) {
+            return Err(VaultError::Missing { path: dir.join(ROOT_NAME) });
+        }
+    }
+    Ok(())
 }
 
 /// Destroyed slots, by file and slot.

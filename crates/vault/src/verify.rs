@@ -4,7 +4,7 @@ use crate::{
     assign::KeyRing,
     error::VaultError,
     memory::NOBODY,
-    slots::{ASSIGNED, FOREIGN, KEYS, MAIN, SOURCES, SUPPRESSION, TEXTS, u32_at},
+    slots::{ASSIGNED, FOREIGN, SOURCES, SUPPRESSION, TEXTS, u32_at},
     store::check,
     texts,
     vault::Vault,
@@ -49,7 +49,6 @@ impl Vault {
             true => Ok(None),
             false => keys.get(sub).map(Some),
         })?;
-        debug_assert!(store.count(KEYS) == u64::from(subscribers) && MAIN[KEYS].slot == crate::keys::KEY_SLOT);
         drop(store);
         let store = self.suppression_store();
         let slots = store.slots(0);
