@@ -70,6 +70,8 @@ struct Message {
 type PartsKey = (Arc<str>, String, String, u16, u8);
 
 struct Parts {
+    /// Which set of parts under its key this is: references are used again.
+    set: u64,
     coding: u8,
     parts: Vec<Option<(u64, Vec<u8>)>>,
 }
@@ -88,7 +90,7 @@ struct Journey {
 enum Due {
     Answer { line: u32, seq: u32, id: u64, cut: bool },
     End(Journey),
-    Incomplete(PartsKey),
+    Incomplete { key: PartsKey, set: u64 },
     Reply { user: Arc<str>, from: Address, to: Address, text: String },
 }
 
@@ -233,9 +235,9 @@ impl Centre {
                 let key = (user.clone(), submit.source.digits.clone(), submit.to.digits.clone(), reference, of);
                 let new = !s.incomplete.contains_key(&key);
                 if new {
-                    self.schedule(s, expires, Due::Incomplete(key.clone()));
+                    self.schedule(s, expires, Due::Incomplete { key: key.clone(), set: id });
                 }
-                let empty = || Parts { coding: submit.coding, parts: vec![None; of.into()] };
+                let empty = || Parts { set: id, coding: submit.coding, parts: vec![None; of.into()] };
                 let entry = s.incomplete.entry(key.clone()).or_insert_with(empty);
                 entry.parts[usize::from(part) - 1] = Some((id, octets));
                 if entry.parts.iter().any(Option::is_none) {
@@ -277,8 +279,12 @@ impl Centre {
             match entry.remove() {
                 Due::Answer { line, seq, id, cut } => self.accepted(&mut s, line, seq, id, cut),
                 Due::End(journey) => self.ended(&mut s, journey, now),
-                Due::Incomplete(key) => {
+                Due::Incomplete { key, set } => {
+                    if s.incomplete.get(&key).is_none_or(|p| p.set != set) {
+                        continue;
+                    }
                     let parts = s.incomplete.remove(&key).map(|p| p.parts).unwrap_or_default();
+                    s.counts.expired += 1;
                     for (id, _) in parts.into_iter().flatten() {
                         self.finish(&mut s, id, MessageState::Expired, now);
                     }
