@@ -11,6 +11,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod audience;
+mod columns;
 mod commit;
 pub mod condition;
 mod error;

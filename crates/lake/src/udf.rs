@@ -3,7 +3,7 @@
 use datafusion::{
     arrow::{
         array::{Array, ArrowPrimitiveType, AsArray, Date32Array, Int32Array, PrimitiveArray},
-        datatypes::{DataType, TimestampMicrosecondType},
+        datatypes::{DataType, Int32Type, Int64Type, TimestampMicrosecondType},
     },
     common::{ScalarValue, exec_err},
     error::Result,
@@ -43,6 +43,19 @@ pub(crate) fn functions(as_of: Timestamp, zone: &Zone) -> Vec<ScalarUDF> {
             let z = zone.clone();
             move |v| Arc::new(weekdays(v, Local::new(&z))) as _
         }),
+        create_udf(
+            "bits",
+            vec![DataType::Int64],
+            DataType::Int32,
+            Volatility::Immutable,
+            Arc::new(|args: &[ColumnarValue]| {
+                let arrays = ColumnarValue::values_to_arrays(args)?;
+                let Some(n) = arrays.first().and_then(|a| a.as_primitive_opt::<Int64Type>()) else {
+                    return exec_err!("`bits` takes one whole number");
+                };
+                Ok(ColumnarValue::Array(Arc::new(n.unary::<_, Int32Type>(|n| n.count_ones() as i32))))
+            }),
+        ),
         of_time("local_date", DataType::Date32, move |v| Arc::new(dates(v, Local::new(&z4))) as _),
     ]
 }

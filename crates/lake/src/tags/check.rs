@@ -2,17 +2,15 @@
 
 use super::{
     catalogue::{Origin, SourceDef, TagCatalogue, TagDef, TagProblem},
-    column::tag_arrow,
+    column::misfit,
 };
 use crate::{error::Result, lake::Lake};
 use datafusion::{
-    arrow::{compute::can_cast_types, datatypes::DataType},
     error::DataFusionError,
     execution::context::SQLOptions,
     prelude::{DataFrame, SessionContext},
 };
 use kairos_model::Timestamp;
-use kairos_rules::TagType;
 
 impl Lake {
     /// Plans every definition of a catalogue without running it.
@@ -60,22 +58,9 @@ pub(super) async fn tag(ctx: &SessionContext, catalogue: &TagCatalogue, t: &TagD
             (format!("select subscriber, ({value}) as value from ({inner}) as source"), "value")
         }
     };
-    let problem = |what: String, remedy: String| {
-        Some(TagProblem { file: t.file.clone(), id: t.info.id.clone(), field, what, remedy })
+    let (what, remedy) = match plan(ctx, &sql).await {
+        Err(e) => (e.strip_backtrace(), "correct it".to_owned()),
+        Ok(df) => misfit(&t.info.ty, df.schema().field(1).data_type())?,
     };
-    let df = match plan(ctx, &sql).await {
-        Ok(df) => df,
-        Err(e) => return problem(e.strip_backtrace(), "correct it".to_owned()),
-    };
-    let found = df.schema().field(1).data_type().clone();
-    let want = tag_arrow(&t.info.ty);
-    if matches!(t.info.ty, TagType::Money(_)) && found.is_floating() {
-        return problem("it is a binary fraction, and money is exact".to_owned(), "cast to decimal(18, 6)".to_owned());
-    }
-    let fits = found == DataType::Null || can_cast_types(&found, &want);
-    if !fits || (want == DataType::Boolean && !matches!(found, DataType::Boolean | DataType::Null)) {
-        let what = format!("it gives {found}, the type is {}", t.info.ty.name());
-        return problem(what, "change the type or cast the value".to_owned());
-    }
-    None
+    Some(TagProblem { file: t.file.clone(), id: t.info.id.clone(), field, what, remedy })
 }

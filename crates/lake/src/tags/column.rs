@@ -10,7 +10,7 @@ use datafusion::arrow::{
         Array, ArrayRef, AsArray, BooleanArray, Date32Array, Decimal128Array, Int64Array, ListArray, ListBuilder,
         StringArray, StringBuilder, UInt32Array,
     },
-    compute::{CastOptions, cast_with_options},
+    compute::{CastOptions, can_cast_types, cast_with_options},
     datatypes::{DataType, Decimal128Type, Field},
 };
 use kairos_rules::TagType;
@@ -42,6 +42,9 @@ pub(crate) fn tag_field(id: &str, ty: &TagType) -> Field {
 ///
 /// Errors: a type that does not become the tag's, or a number past its range; the tag is named.
 pub(super) fn convert(tag: &str, ty: &TagType, values: &ArrayRef) -> Result<(ArrayRef, u64)> {
+    if let Some((what, remedy)) = misfit(ty, values.data_type()) {
+        return Err(LakeError::Limit { what: format!("tag `{tag}`: {what}; {remedy}") });
+    }
     match ty {
         TagType::Decimal | TagType::Money(_) => Ok((micros(tag, ty, values)?, 0)),
         TagType::Enum { values: words } => {
@@ -54,6 +57,23 @@ pub(super) fn convert(tag: &str, ty: &TagType, values: &ArrayRef) -> Result<(Arr
         }
         _ => Ok((to(tag, ty, values, &tag_arrow(ty))?, 0)),
     }
+}
+
+/// Why values of this type do not make the tag, if they do not, and what to do.
+pub(super) fn misfit(ty: &TagType, found: &DataType) -> Option<(String, String)> {
+    if *found == DataType::Null {
+        return None;
+    }
+    if matches!(ty, TagType::Money(_)) && found.is_floating() {
+        return Some(("it is a binary fraction, and money is exact".to_owned(), "cast to decimal(18, 6)".to_owned()));
+    }
+    let want = tag_arrow(ty);
+    let bool_ends = (want == DataType::Boolean) != (*found == DataType::Boolean);
+    if bool_ends || !can_cast_types(found, &want) {
+        let what = format!("it gives {found}, the type is {}", ty.name());
+        return Some((what, "change the type or cast the value".to_owned()));
+    }
+    None
 }
 
 fn to(tag: &str, ty: &TagType, values: &ArrayRef, want: &DataType) -> Result<ArrayRef> {

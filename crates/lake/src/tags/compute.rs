@@ -263,6 +263,8 @@ impl<'a> Run<'a> {
         let failed = || LakeError::query(format!("compute source `{id}`"));
         let schema = Arc::new(df.schema().as_arrow().clone());
         let batches = df.collect().await.map_err(failed())?;
+        // what runs may give another form of text than what was planned
+        let schema = batches.first().map_or(schema, RecordBatch::schema);
         let all = concat_batches(&schema, &batches).map_err(LakeError::arrow(format!("gather source `{id}`")))?;
         drop(batches);
         let (subscribers, order) = self.ordered(id, &all)?;
@@ -367,7 +369,8 @@ impl<'a> Run<'a> {
             key,
             file,
             default: t.default.as_ref().map(default_json),
-            coverage: 0.0,
+            known: 0,
+            of: 0,
             constant: false,
             unlisted: 0,
             tables,
@@ -438,10 +441,10 @@ impl<'a> Run<'a> {
             let places = places(universe, &subscribers);
             for (i, c) in which.into_iter().zip(columns) {
                 let column = aligned(&snapshot.tags[i], &c, places.as_ref())?;
-                let known = column.len() - column.null_count();
-                let share = if column.is_empty() { 0.0 } else { known as f64 / column.len() as f64 };
                 let t = &mut snapshot.tags[i];
-                (t.coverage, t.constant) = (share, constant(&column)?);
+                t.known = (column.len() - column.null_count()) as u64;
+                t.of = column.len() as u64;
+                t.constant = constant(&column)?;
             }
         }
         Ok(())

@@ -61,8 +61,10 @@ pub struct SnapshotTag {
     pub(super) key: String,
     pub(super) file: FileRef,
     pub(super) default: Option<serde_json::Value>,
-    /// Share of the snapshot's subscribers with a value.
-    pub coverage: f64,
+    /// The snapshot's subscribers with a value.
+    pub known: u64,
+    /// The snapshot's subscribers.
+    pub of: u64,
     /// Whether all values are equal.
     pub constant: bool,
     /// Values left out because the vocabulary does not have them.
@@ -115,6 +117,10 @@ impl Snapshot {
 }
 
 impl SnapshotTag {
+    /// Share of the snapshot's subscribers with a value; 0 where there is no subscriber.
+    pub fn coverage(&self) -> f64 {
+        if self.of == 0 { 0.0 } else { self.known as f64 / self.of as f64 }
+    }
     /// The type in the form that conditions speak of; a type that a newer program wrote reads as text.
     pub fn tag_type(&self) -> TagType {
         match self.ty.as_str() {

@@ -2,4 +2,7 @@
 
 mod intake;
 mod kit;
+mod province;
 mod reading;
+mod rules;
+mod tags;
