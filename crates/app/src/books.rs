@@ -9,7 +9,7 @@ use kairos_decide::{
     Campaign, ChannelCapacity, ContactPolicy, FamilyId, MinuteRange, Playbook, QuietHours, RunState, Share,
     TenantPolicy, UnknownConsent,
 };
-use kairos_model::{CampaignId, CampaignVersion, Money, PlaybookId, Span, hash};
+use kairos_model::{CampaignId, CampaignVersion, Money, PlaybookId, Span};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -159,9 +159,4 @@ impl BookFile {
 
 fn range(w: &DayWindow) -> MinuteRange {
     MinuteRange { from: w.from.minutes() % 1440, to: w.to.minutes() % 1440 }
-}
-
-/// A 64-bit salt out of random bytes.
-pub fn salt(bytes: [u8; 8]) -> u64 {
-    hash::mix(u64::from_le_bytes(bytes))
 }

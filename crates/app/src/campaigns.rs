@@ -288,3 +288,29 @@ impl App {
         Ok(Simulation { campaign: name, at, everyone, matched: members.len(), waterfall, closed })
     }
 }
+
+impl App {
+    /// Campaigns whose last wave has nothing open any more, or whose end has passed, are completed.
+    pub async fn complete_settled(&self) -> Result<()> {
+        let settled = self.take_settled();
+        for c in self.campaigns().await? {
+            if !matches!(c.state, CampaignState::Running { .. }) {
+                continue;
+            }
+            let over = c.def.end.instant(&self.zone).is_some_and(|end| self.now() >= end);
+            let all_launched = {
+                let launched = self.catalog.waves(&c.slug).await.map_err(catalog_error)?;
+                launched.len() >= c.def.waves.len()
+            };
+            let all_settled = {
+                let engine = self.runner().engine();
+                engine.waves().iter().filter(|w| w.campaign == c.id).all(|w| w.sums.is_settled())
+            };
+            let news = settled.iter().any(|(id, _)| *id == c.id);
+            if (over || (news && all_launched)) && all_settled {
+                self.complete(&c.slug).await?;
+            }
+        }
+        Ok(())
+    }
+}

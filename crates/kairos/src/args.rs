@@ -154,21 +154,35 @@ pub enum CampaignCommand {
     /// All campaigns and where they stand
     List,
     /// One campaign: definition, state, approvals
-    Show { id: String },
+    Show {
+        id: String,
+    },
     /// Judge a definition without keeping it
     Check {
         /// TOML or JSON file
         file: PathBuf,
     },
     /// Keep a definition and ask for approval
-    Submit { file: PathBuf },
+    Submit {
+        file: PathBuf,
+    },
     /// Approve the content that was submitted; the author cannot
-    Approve { id: String },
+    Approve {
+        id: String,
+    },
     /// Launch the next wave
-    Start { id: String },
-    Pause { id: String },
-    Resume { id: String },
-    Stop { id: String },
+    Start {
+        id: String,
+    },
+    Pause {
+        id: String,
+    },
+    Resume {
+        id: String,
+    },
+    Stop {
+        id: String,
+    },
     /// What would happen now, contacting nobody
     Simulate {
         /// Campaign or definition file
@@ -178,7 +192,9 @@ pub enum CampaignCommand {
         at: Option<String>,
     },
     /// Ledger, rates and uplift
-    Report { id: String },
+    Report {
+        id: String,
+    },
 }
 
 #[derive(Args, Debug)]

@@ -129,7 +129,8 @@ impl Config {
 
 fn read(path: &Path) -> Result<toml::Table> {
     let text = std::fs::read_to_string(path).map_err(|e| {
-        AppError::invalid("configuration", format!("cannot read the configuration file `{}`", path.display())).because(e)
+        AppError::invalid("configuration", format!("cannot read the configuration file `{}`", path.display()))
+            .because(e)
     })?;
     text.parse().map_err(|e: toml::de::Error| {
         AppError::invalid("configuration", format!("`{}` is no TOML: {}", path.display(), e.message()))
@@ -177,9 +178,14 @@ mod tests {
             .settings()
             .iter()
             .filter(|s| ["listen", "smpp_window", "lang", "data"].contains(&s.key))
-            .map(|s| format!("{} {} {}", s.key, s.value.as_deref().unwrap(), s.source.to_string().split(' ').next().unwrap()))
+            .map(|s| {
+                format!("{} {} {}", s.key, s.value.as_deref().unwrap(), s.source.to_string().split(' ').next().unwrap())
+            })
             .collect();
-        assert_eq!(shown, ["data kairos-data default", "lang zh file", "listen 127.0.0.1:3 flag", "smpp_window 7 environment"]);
+        assert_eq!(
+            shown,
+            ["data kairos-data default", "lang zh file", "listen 127.0.0.1:3 flag", "smpp_window 7 environment"]
+        );
     }
 
     #[test]
@@ -187,6 +193,9 @@ mod tests {
         let cli = Cli::parse_from(["kairos", "serve"]);
         let env = |name: &str| (name == "KAIROS_SMPP_WINDOW").then(|| "many".to_owned());
         let e = Config::resolve(&cli, &env).unwrap_err();
-        assert_eq!(e.message, "`smpp_window` is `many` (environment KAIROS_SMPP_WINDOW); expected a number from 1 to 1000");
+        assert_eq!(
+            e.message,
+            "`smpp_window` is `many` (environment KAIROS_SMPP_WINDOW); expected a number from 1 to 1000"
+        );
     }
 }

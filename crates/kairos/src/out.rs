@@ -71,7 +71,8 @@ pub fn table(header: &[&str], rows: &[Vec<String>]) -> String {
         .map(|i| {
             !rows.is_empty()
                 && rows.iter().all(|r| {
-                    r.get(i).is_none_or(|c| c.is_empty() || c.chars().all(|c| c.is_ascii_digit() || "-+.,%".contains(c)))
+                    r.get(i)
+                        .is_none_or(|c| c.is_empty() || c.chars().all(|c| c.is_ascii_digit() || "-+.,%".contains(c)))
                 })
         })
         .collect();

@@ -27,7 +27,9 @@ fn sentence(part: &Part) -> String {
         }
         Verdict::Inconclusive { more: None } => "inconclusive: no number of members would do".to_owned(),
         Verdict::Invalid { p } => {
-            format!("invalid: chosen and control do not fit the stated share (p = {p:.2e}); find out why before reading on")
+            format!(
+                "invalid: chosen and control do not fit the stated share (p = {p:.2e}); find out why before reading on"
+            )
         }
     }
 }
@@ -42,7 +44,11 @@ pub fn text(r: &Report, zone: &Zone) -> String {
     let mut out = format!("{} ({}) at {}\n", r.campaign, r.state, zone.civil(r.at).strftime("%Y-%m-%d %H:%M:%S"));
     let mut rows: Vec<Vec<String>> = states(r).into_iter().map(|(s, n)| vec![s.to_owned(), grouped(n)]).collect();
     rows.push(vec!["members".to_owned(), grouped(t.members)]);
-    out.push_str(&format!("\nledger{}\n{}", if t.adds_up() { "" } else { "  (DOES NOT ADD UP)" }, table(&["state", "members"], &rows)));
+    out.push_str(&format!(
+        "\nledger{}\n{}",
+        if t.adds_up() { "" } else { "  (DOES NOT ADD UP)" },
+        table(&["state", "members"], &rows)
+    ));
     let withheld: Vec<Vec<String>> = t.withheld_by().map(|(r, n)| vec![r.name().to_owned(), grouped(n)]).collect();
     if !withheld.is_empty() {
         out.push_str(&format!("\nwithheld, by primary reason\n{}", table(&["reason", "members"], &withheld)));
@@ -60,7 +66,11 @@ pub fn text(r: &Report, zone: &Zone) -> String {
         return out;
     }
     let header = ["part", "chosen", "ordered", "control", "ordered", "uplift (points)", "95 %", "verdict"];
-    out.push_str(&format!("\norders within {} days of the decision\n{}", r.def.success_window_days, table(&header, &parts)));
+    out.push_str(&format!(
+        "\norders within {} days of the decision\n{}",
+        r.def.success_window_days,
+        table(&header, &parts)
+    ));
     let all = &r.parts[0].evaluation;
     out.push_str(&format!(
         "\nof the delivered {} ordered (a rate, no uplift: who is delivered to is not drawn by lot)\n",

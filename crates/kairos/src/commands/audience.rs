@@ -8,22 +8,24 @@ use crate::{
 use kairos_app::{App, AppError, Count, Result, absolute};
 use serde_json::json;
 
-pub async fn run(app: &App, command: &AudienceCommand, context: &Context<'_>) -> Result<Output> {
+pub fn run(app: &App, command: &AudienceCommand, context: &Context<'_>) -> Result<Output> {
     match command {
         AudienceCommand::Count(c) => {
             let started = std::time::Instant::now();
-            let count = app.count(&text_of(c, context)?, context.rules_lang()).await?;
+            let count = app.count(&text_of(c, context)?, context.rules_lang())?;
             Ok(show(app, &count, started.elapsed().as_secs_f64(), context))
         }
-        AudienceCommand::Extract { condition, limit } => extract(app, condition, *limit, context).await,
+        AudienceCommand::Extract { condition, limit } => extract(app, condition, *limit, context),
         AudienceCommand::Freeze(c) => {
             let condition = app.condition(&text_of(c, context)?)?;
-            let frozen = app.freeze(&condition).await?;
+            let frozen = app.freeze(&condition)?;
             let head = frozen.head;
             Ok(Output::either(
                 context.json,
-                || json!({"hash": head.hash, "members": head.members, "condition": head.condition, "snapshot": head.snapshot,
-                    "as_of": kairos_model::Timestamp(head.as_of).to_string()}),
+                || {
+                    json!({"hash": head.hash, "members": head.members, "condition": head.condition, "snapshot": head.snapshot,
+                    "as_of": kairos_model::Timestamp(head.as_of).to_string()})
+                },
                 || format!("{}  {} members, snapshot {}", head.hash, grouped(head.members), head.snapshot),
             ))
         }
@@ -36,7 +38,8 @@ fn text_of(c: &Condition, context: &Context<'_>) -> Result<String> {
         (None, Some(file)) => {
             let path = absolute(&context.folder, file);
             std::fs::read_to_string(&path).map_err(|e| {
-                AppError::invalid("condition_file", format!("cannot read the condition `{}`", path.display())).because(e)
+                AppError::invalid("condition_file", format!("cannot read the condition `{}`", path.display()))
+                    .because(e)
             })
         }
         (None, None) => Err(AppError::invalid(
@@ -46,10 +49,10 @@ fn text_of(c: &Condition, context: &Context<'_>) -> Result<String> {
     }
 }
 
-async fn extract(app: &App, c: &Condition, limit: usize, context: &Context<'_>) -> Result<Output> {
+fn extract(app: &App, c: &Condition, limit: usize, context: &Context<'_>) -> Result<Output> {
     let condition = app.condition(&text_of(c, context)?)?;
     let (snapshot, _) = app.snapshot()?;
-    let members = app.members(snapshot, &condition).await?;
+    let members = app.members(snapshot, &condition)?;
     let shown: Vec<u32> = members.iter().take(limit).collect();
     Ok(Output::either(
         context.json,

@@ -45,7 +45,15 @@ pub async fn run(app: &App, command: &CampaignCommand, context: &Context<'_>) ->
             Ok(Output::either(
                 context.json,
                 || json!({"campaign": view(&c), "wave": start.wave.0, "members": start.members, "audience": start.audience.to_string()}),
-                || format!("{} wave {}: {} members, audience {}", c.slug, start.wave.0, grouped(start.members), start.audience),
+                || {
+                    format!(
+                        "{} wave {}: {} members, audience {}",
+                        c.slug,
+                        start.wave.0,
+                        grouped(start.members),
+                        start.audience
+                    )
+                },
             ))
         }
         CampaignCommand::Pause { id } => {
@@ -81,7 +89,8 @@ pub async fn run(app: &App, command: &CampaignCommand, context: &Context<'_>) ->
 fn definition(app: &App, file: &std::path::Path, context: &Context<'_>) -> Result<CampaignDef> {
     let path = absolute(&context.folder, file);
     let text = std::fs::read_to_string(&path).map_err(|e| {
-        AppError::not_found("definition_file", format!("cannot read the campaign definition `{}`", path.display())).because(e)
+        AppError::not_found("definition_file", format!("cannot read the campaign definition `{}`", path.display()))
+            .because(e)
     })?;
     app.read_definition(&path.display().to_string(), &text)
 }
@@ -106,7 +115,15 @@ async fn list(app: &App, context: &Context<'_>) -> Result<Output> {
         }
         let rows: Vec<Vec<String>> = campaigns
             .iter()
-            .map(|c| vec![c.slug.clone(), c.def.name.en.clone(), c.def.class.to_string(), c.state.to_string(), c.version.0.to_string()])
+            .map(|c| {
+                vec![
+                    c.slug.clone(),
+                    c.def.name.en.clone(),
+                    c.def.class.to_string(),
+                    c.state.to_string(),
+                    c.version.0.to_string(),
+                ]
+            })
             .collect();
         table(&["campaign", "name", "class", "state", "version"], &rows)
     };
@@ -176,7 +193,12 @@ pub fn simulation_text(app: &App, s: &Simulation) -> String {
     take("control group".to_owned(), w.control, &mut rows);
     take("global holdout".to_owned(), w.holdout, &mut rows);
     rows.push(vec!["would be sent".to_owned(), String::new(), grouped(w.sent)]);
-    let mut text = format!("{} as of {}; nobody is contacted\n\n{}", s.campaign, shown(s.at, &app.zone), table(&["step", "change", "left"], &rows));
+    let mut text = format!(
+        "{} as of {}; nobody is contacted\n\n{}",
+        s.campaign,
+        shown(s.at, &app.zone),
+        table(&["step", "change", "left"], &rows)
+    );
     if let Some((reason, until)) = s.closed {
         text.push_str(&format!("\n{reason} until {}: everyone would wait until then\n", shown(until, &app.zone)));
     }

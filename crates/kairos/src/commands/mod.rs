@@ -9,6 +9,8 @@ mod import;
 mod tag;
 mod user;
 
+pub use campaign::simulation_text;
+
 use crate::{
     args::{Command, Lang},
     out::Output,
@@ -41,7 +43,7 @@ pub async fn run(app: &App, command: &Command, context: &Context<'_>) -> Result<
     match command {
         Command::Import(args) => import::run(app, args, context),
         Command::Tag(args) => tag::run(app, args, context).await,
-        Command::Audience(args) => audience::run(app, args, context).await,
+        Command::Audience(args) => audience::run(app, args, context),
         Command::Campaign(args) => campaign::run(app, args, context).await,
         Command::Explain(args) => explain::run(app, args, context).await,
         Command::Audit(args) => audit::run(app, args, context).await,
@@ -56,8 +58,11 @@ pub fn time(text: &str, zone: &Zone) -> Result<Timestamp> {
         return Ok(t);
     }
     let civil = text.parse::<jiff::civil::DateTime>().map_err(|e| {
-        AppError::invalid("time", format!("`{text}` is no time; write 2026-03-02T09:00 ({}) or add an offset", zone.name()))
-            .because(e)
+        AppError::invalid(
+            "time",
+            format!("`{text}` is no time; write 2026-03-02T09:00 ({}) or add an offset", zone.name()),
+        )
+        .because(e)
     })?;
     zone.instant(civil).ok_or_else(|| AppError::invalid("time", format!("`{text}` is outside the calendar")))
 }

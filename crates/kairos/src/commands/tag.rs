@@ -6,7 +6,7 @@ use crate::{
     out::{Output, grouped, table},
 };
 use kairos_app::{App, AppError, Result};
-use kairos_lake::{Origin, TagDef};
+use kairos_lake::tags::{Origin, TagDef};
 use serde_json::{Value, json};
 
 pub async fn run(app: &App, command: &TagCommand, context: &Context<'_>) -> Result<Output> {
@@ -27,17 +27,14 @@ fn name(def: &TagDef, lang: Lang) -> &str {
 
 fn list(app: &App, category: Option<&str>, context: &Context<'_>) -> Result<Output> {
     let snapshot = app.newest_snapshot()?;
-    let defs: Vec<&TagDef> =
-        app.tags.defs().iter().filter(|d| category.is_none_or(|c| d.category == c)).collect();
+    let defs: Vec<&TagDef> = app.tags.defs().iter().filter(|d| category.is_none_or(|c| d.category == c)).collect();
     if defs.is_empty() {
         return Err(AppError::not_found(
             "category",
             format!("no tag is in the category `{}`", category.unwrap_or_default()),
         ));
     }
-    let coverage = |d: &TagDef| {
-        snapshot.as_ref().and_then(|s| s.tag(&d.info.id).ok().map(|t| t.coverage))
-    };
+    let coverage = |d: &TagDef| snapshot.as_ref().and_then(|s| s.tag(&d.info.id).ok().map(|t| t.coverage));
     let value = || {
         let tags: Vec<Value> = defs
             .iter()
@@ -63,7 +60,12 @@ fn list(app: &App, category: Option<&str>, context: &Context<'_>) -> Result<Outp
             .collect();
         let mut text = table(&["tag", "name", "category", "type", "coverage"], &rows);
         match &snapshot {
-            Some(s) => text.push_str(&format!("\n{} tags, snapshot {} as of {}\n", rows.len(), s.id().0, shown(s.as_of(), &app.zone))),
+            Some(s) => text.push_str(&format!(
+                "\n{} tags, snapshot {} as of {}\n",
+                rows.len(),
+                s.id().0,
+                shown(s.as_of(), &app.zone)
+            )),
             None => text.push_str(&format!("\n{} tags, no snapshot yet: kairos tag compute\n", rows.len())),
         }
         text
@@ -152,6 +154,11 @@ fn check(app: &App, context: &Context<'_>) -> Result<Output> {
     Ok(Output::either(
         context.json,
         || json!({"tags": tags, "categories": categories.len(), "sources": sources, "problems": []}),
-        || format!("{tags} tags in {} categories over {sources} sources: types, names, cycles and inputs are in order", categories.len()),
+        || {
+            format!(
+                "{tags} tags in {} categories over {sources} sources: types, names, cycles and inputs are in order",
+                categories.len()
+            )
+        },
     ))
 }

@@ -28,13 +28,17 @@ pub async fn run(app: &App, command: &UserCommand, context: &Context<'_>) -> Res
         }
         UserCommand::List => {
             let users = app.catalog.users().await.map_err(catalog_error)?;
-            let value = || {
-                json!({"users": users.iter().map(|u| json!({"name": u.name, "roles": u.roles, "active": u.active})).collect::<Vec<_>>()})
-            };
+            let value = || json!({"users": users.iter().map(|u| json!({"name": u.name, "roles": u.roles, "active": u.active})).collect::<Vec<_>>()});
             let text = || {
                 let rows: Vec<Vec<String>> = users
                     .iter()
-                    .map(|u| vec![u.name.clone(), u.roles.join(", "), if u.active { "active" } else { "inactive" }.to_owned()])
+                    .map(|u| {
+                        vec![
+                            u.name.clone(),
+                            u.roles.join(", "),
+                            if u.active { "active" } else { "inactive" }.to_owned(),
+                        ]
+                    })
                     .collect();
                 table(&["user", "roles", "state"], &rows)
             };
