@@ -23,7 +23,8 @@ type Stop = Option<(Reason, Timestamp)>;
 
 impl Engine {
     /// Contacts to send now, at most `max` and at most what the channel's window leaves; durable as offered.
-    /// The outputs are what else became durable on the way (decisions, cancellations).
+    /// The outputs are what else became durable on the way (decisions, cancellations). Empty: call again at
+    /// [`Engine::next_due`], or after any input.
     pub fn offer(
         &mut self,
         now: Timestamp,
@@ -33,9 +34,14 @@ impl Engine {
         self.call(now, |engine, stamp, out| {
             engine.lapse(stamp, out)?;
             engine.pump(stamp, out)?;
-            let taken = engine.take(stamp, channel, max, out)?;
-            // what was taken makes room to decide about the next ones
+            let mut taken = engine.take(stamp, channel, max, out)?;
+            // what was taken, put off or cancelled makes room to decide about the next ones
             engine.pump(stamp, out)?;
+            if taken.is_empty() {
+                // nobody would call again for those that were decided just now
+                taken = engine.take(stamp, channel, max, out)?;
+                engine.pump(stamp, out)?;
+            }
             Ok(taken)
         })
     }

@@ -70,6 +70,20 @@ fn the_day_of_a_channel_is_local_and_the_wave_goes_on_the_next() {
     assert_eq!(rig.told(1, 1), "sent 50");
 }
 
+#[test]
+fn those_who_waited_through_a_pause_take_their_place_in_the_new_day() {
+    let mut rig = Rig::with(vec![campaign(1)], ChannelCapacity { per_second: Some(10), per_day: Some(20) });
+    rig.start(1, 1, 0..50);
+    rig.tell(&[Input::Pause(CampaignId(1))]);
+    assert_eq!(rig.told(1, 1), "not_reached 40, pending 10");
+    rig.now = at(86_400);
+    rig.tell(&[Input::Resume(CampaignId(1))]);
+    rig.run_until(at(90_000));
+    assert_eq!(rig.told(1, 1), "not_reached 30, sent 20");
+    rig.run_until(at(2 * 86_400));
+    assert_eq!(rig.told(1, 1), "not_reached 10, sent 40");
+}
+
 fn nightly() -> ContactPolicy {
     ContactPolicy {
         quiet: QuietHours::new(vec![MinuteRange { from: 21 * 60, to: 9 * 60 }]).unwrap(),
