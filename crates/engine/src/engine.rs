@@ -203,5 +203,5 @@ impl Engine {
 /// Contacts in one record at most: far below the journal's limit of a record.
 pub(crate) const RECORD_LINES: usize = 10_000;
 
-/// Why a wave that is capped by the pace of its own engine is called again.
-pub(crate) const AT_ONCE: Reason = Reason::RateCapacity;
+/// Why a wave waits of which one call has judged as many members as it may.
+pub(crate) const JUDGED_OUT: Reason = Reason::RateCapacity;

@@ -1,7 +1,7 @@
 //! What time and room allow now: waves walk, contacts are offered, unanswered ones lapse, waves close.
 
 use crate::{
-    engine::{AT_ONCE, Engine, RECORD_LINES},
+    engine::{Engine, JUDGED_OUT, RECORD_LINES},
     error::EngineError,
     ledger::Phase,
     output::{Offered, Output},
@@ -214,7 +214,8 @@ impl Engine {
         }
         while self.core.waves[at].has_unjudged() {
             if *left == 0 {
-                return Ok(Some((AT_ONCE, stamp)));
+                // inputs may come in between; later than now, so that a clock that stands still is moved on
+                return Ok(Some((JUDGED_OUT, stamp.plus(Span::millis(1)))));
             }
             let ahead = self.ahead(campaign.channel, book);
             if ahead == 0 {

@@ -368,6 +368,27 @@ fn what_makes_no_sense_is_refused_and_the_rest_of_the_call_is_done() {
 }
 
 #[test]
+fn one_call_judges_only_so_many_and_asks_to_be_called_again_a_moment_later() {
+    let mut rig = Rig::new(|c| c.judged_max = 100);
+    rig.shelve(1, vec![Campaign { budget: Some(Money::micros(0, Currency::CNY)), ..campaign(1) }], FREE);
+    rig.lists(Lists { id: 1, ..Lists::default() });
+    rig.tell(&[Input::SwapPlaybook(PlaybookId(1)), Input::SwapFacts(SnapshotId(1))]);
+    rig.start(1, 1, 0..250);
+    let mut story = Vec::new();
+    while let Some(due) = rig.engine.next_due().filter(|d| *d < at(9)) {
+        story.push(format!("{} then after {:?}", rig.told(1, 1), due.since(rig.now)));
+        rig.now = due;
+        rig.tell(&[Input::Tick]);
+    }
+    story.push(rig.told(1, 1));
+    expect![[r#"
+        not_reached 150, withheld 100 (budget 100) then after 0.001s
+        not_reached 50, withheld 200 (budget 200) then after 0.001s
+        withheld 250 (budget 250)"#]]
+    .assert_eq(&story.join("\n"));
+}
+
+#[test]
 fn a_new_playbook_never_softens_a_pause() {
     let mut rig = Rig::with(vec![campaign(1)], FREE);
     rig.start(1, 1, 0..5);
