@@ -52,7 +52,8 @@ pub async fn observe(State(context): State<Context>, request: Request, next: Nex
 fn with_body(response: Response, failure: Failure, id: &str) -> Response {
     let problem = failure.problem(format!("urn:kairos:request:{id}"));
     let (mut parts, _) = response.into_parts();
-    let body = serde_json::to_vec(&problem).unwrap_or_default();
+    // plain strings and numbers: this cannot fail
+    let body = serde_json::to_vec(&problem).unwrap_or_else(|e| unreachable!("a problem is plain JSON: {e}"));
     parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
     parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
     Response::from_parts(parts, Body::from(body))
