@@ -10,8 +10,8 @@ use datafusion::{
     logical_expr::{ColumnarValue, ScalarUDF, Volatility, create_udf},
 };
 use jiff::civil::Date;
-use kairos_model::{LocalDay, Timestamp, Zone, hash::FixedMap};
-use std::sync::Arc;
+use kairos_model::{LocalDay, Timestamp, Zone};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Instants within one quarter of an hour have one offset: no zone changes its clock elsewhere.
 const QUARTER: i64 = 900_000_000;
@@ -19,7 +19,9 @@ const QUARTER: i64 = 900_000_000;
 /// Functions of a context, listed in `docs/reference/tags.md`.
 pub(crate) fn functions(as_of: Timestamp, zone: &Zone) -> Vec<ScalarUDF> {
     let day = zone.day(as_of);
-    let (z, z2, z3, z4) = (zone.clone(), zone.clone(), zone.clone(), zone.clone());
+    let (z, z2) = (zone.clone(), zone.clone());
+    let locals = Locals { zone: zone.clone(), idle: Arc::default() };
+    let (l, l2, l3) = (locals.clone(), locals.clone(), locals);
     vec![
         constant("as_of", ScalarValue::TimestampMicrosecond(Some(as_of.0), Some("+00:00".into()))),
         constant("as_of_date", ScalarValue::Date32(Some(day.0))),
@@ -35,29 +37,20 @@ pub(crate) fn functions(as_of: Timestamp, zone: &Zone) -> Vec<ScalarUDF> {
             let at = z2.start_of(day.plus_days(back.saturating_neg()));
             ScalarValue::TimestampMicrosecond(at.map(|t| t.0), Some("+00:00".into()))
         }),
-        of_time("local_hour", DataType::Int32, move |v| {
-            let local = Local::new(&z3);
-            Arc::new(hours(v, local)) as _
-        }),
-        of_time("local_weekday", DataType::Int32, {
-            let z = zone.clone();
-            move |v| Arc::new(weekdays(v, Local::new(&z))) as _
-        }),
-        create_udf(
-            "bits",
-            vec![DataType::Int64],
-            DataType::Int32,
-            Volatility::Immutable,
-            Arc::new(|args: &[ColumnarValue]| {
-                let arrays = ColumnarValue::values_to_arrays(args)?;
-                let Some(n) = arrays.first().and_then(|a| a.as_primitive_opt::<Int64Type>()) else {
-                    return exec_err!("`bits` takes one whole number");
-                };
-                Ok(ColumnarValue::Array(Arc::new(n.unary::<_, Int32Type>(|n| n.count_ones() as i32))))
-            }),
-        ),
-        of_time("local_date", DataType::Date32, move |v| Arc::new(dates(v, Local::new(&z4))) as _),
+        of_time("local_hour", DataType::Int32, move |v| Arc::new(l.with(|local| hours(v, local)))),
+        of_time("local_weekday", DataType::Int32, move |v| Arc::new(l2.with(|local| weekdays(v, local)))),
+        of_time("local_date", DataType::Date32, move |v| Arc::new(l3.with(|local| dates(v, local)))),
+        create_udf("bits", vec![DataType::Int64], DataType::Int32, Volatility::Immutable, Arc::new(bits)),
     ]
+}
+
+/// How many bits of a whole number are set.
+fn bits(args: &[ColumnarValue]) -> Result<ColumnarValue> {
+    let arrays = ColumnarValue::values_to_arrays(args)?;
+    let Some(n) = arrays.first().and_then(|a| a.as_primitive_opt::<Int64Type>()) else {
+        return exec_err!("`bits` takes one whole number");
+    };
+    Ok(ColumnarValue::Array(Arc::new(n.unary::<_, Int32Type>(|n| n.count_ones() as i32))))
 }
 
 /// First day of the month `n` months before the month of `day`.
@@ -96,26 +89,46 @@ fn of_time(
     create_udf(name, vec![crate::schema::time_type()], ty, Volatility::Immutable, Arc::new(call))
 }
 
+/// Quarters remembered: more than three months of them, and a power of two.
+const REMEMBERED: usize = 1 << 14;
+
 /// Local time of many instants: one look-up in the zone's rules for each quarter of an hour that occurs.
-struct Local<'a> {
-    zone: &'a Zone,
-    offsets: FixedMap<i64, i64>,
-    last: (i64, i64),
+struct Local {
+    zone: Zone,
+    /// (quarter, offset) at the place `quarter % REMEMBERED`.
+    offsets: Vec<(i64, i64)>,
 }
 
-impl<'a> Local<'a> {
-    fn new(zone: &'a Zone) -> Self {
-        Self { zone, offsets: FixedMap::default(), last: (i64::MIN, 0) }
+impl Local {
+    fn new(zone: &Zone) -> Self {
+        Self { zone: zone.clone(), offsets: vec![(i64::MIN, 0); REMEMBERED] }
     }
     /// Local microseconds since 1970-01-01T00:00.
     fn micros(&mut self, t: i64) -> i64 {
         let quarter = t.div_euclid(QUARTER);
-        if self.last.0 != quarter {
-            let zone = self.zone;
-            let offset = *self.offsets.entry(quarter).or_insert_with(|| offset(zone, quarter.saturating_mul(QUARTER)));
-            self.last = (quarter, offset);
+        let place = &mut self.offsets[quarter as usize % REMEMBERED];
+        if place.0 != quarter {
+            *place = (quarter, offset(&self.zone, quarter.saturating_mul(QUARTER)));
         }
-        t.saturating_add(self.last.1)
+        t.saturating_add(place.1)
+    }
+}
+
+/// What was looked up for one batch serves the next, on whichever thread.
+#[derive(Clone)]
+struct Locals {
+    zone: Zone,
+    idle: Arc<Mutex<Vec<Local>>>,
+}
+
+impl Locals {
+    fn with<T>(&self, f: impl FnOnce(&mut Local) -> T) -> T {
+        let idle = || self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let taken = idle().pop();
+        let mut local = taken.unwrap_or_else(|| Local::new(&self.zone));
+        let answer = f(&mut local);
+        idle().push(local);
+        answer
     }
 }
 
@@ -131,14 +144,14 @@ fn offset(zone: &Zone, t: i64) -> i64 {
 
 const DAY: i64 = 86_400_000_000;
 
-fn hours(v: &Times, mut local: Local) -> Int32Array {
+fn hours(v: &Times, local: &mut Local) -> Int32Array {
     each(v, |t| (local.micros(t).rem_euclid(DAY) / 3_600_000_000) as i32)
 }
 /// Monday 1 … Sunday 7. 1970-01-01 was a Thursday.
-fn weekdays(v: &Times, mut local: Local) -> Int32Array {
+fn weekdays(v: &Times, local: &mut Local) -> Int32Array {
     each(v, |t| ((local.micros(t).div_euclid(DAY) + 3).rem_euclid(7) + 1) as i32)
 }
-fn dates(v: &Times, mut local: Local) -> Date32Array {
+fn dates(v: &Times, local: &mut Local) -> Date32Array {
     each(v, |t| i32::try_from(local.micros(t).div_euclid(DAY)).unwrap_or(i32::MAX))
 }
 fn each<T: ArrowPrimitiveType<Native = i32>>(v: &Times, mut f: impl FnMut(i64) -> i32) -> PrimitiveArray<T> {
@@ -160,9 +173,10 @@ mod tests {
             i64::MIN,
             i64::MAX,
         ]);
-        assert_eq!(hours(&t, Local::new(&z)).values()[..3], [1, 3, 0]);
-        assert_eq!(weekdays(&t, Local::new(&z)).values()[..3], [7, 7, 1]);
-        assert_eq!(dates(&t, Local::new(&z)).value(2), "2026-03-30".parse::<LocalDay>().unwrap().0);
+        let mut local = Local::new(&z);
+        assert_eq!(hours(&t, &mut Local::new(&z)).values()[..3], [1, 3, 0]);
+        assert_eq!(weekdays(&t, &mut Local::new(&z)).values()[..3], [7, 7, 1]);
+        assert_eq!(dates(&t, &mut Local::new(&z)).value(2), "2026-03-30".parse::<LocalDay>().unwrap().0);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use datafusion::arrow::{
 use kairos_model::TenantId;
 use parquet::{
     arrow::ArrowWriter,
-    basic::{Compression, ZstdLevel},
+    basic::{Compression, Encoding, ZstdLevel},
     file::{
         metadata::KeyValue,
         properties::{EnabledStatistics, WriterProperties},
@@ -74,7 +74,10 @@ fn properties(schema: &SchemaRef, tenant: TenantId) -> Result<WriterProperties, 
         } else {
             ColumnPath::new(vec![f.name().clone()])
         };
-        p = p.set_column_dictionary_enabled(path, words);
+        p = p.set_column_dictionary_enabled(path.clone(), words);
+        if !words && *f.data_type() != DataType::Boolean {
+            p = p.set_column_encoding(path, Encoding::DELTA_BINARY_PACKED);
+        }
     }
     Ok(p.build())
 }

@@ -6,7 +6,7 @@ use super::{
     column::{convert, tag_field},
     inputs::{Inputs, looks_at, tables_of},
     load::{SUBSCRIBER, aligned, default_json, places},
-    snapshot::{FORMAT, FileRef, Snapshot, SnapshotReport, SnapshotTag},
+    snapshot::{FORMAT, FileRef, Pass, Snapshot, SnapshotReport, SnapshotTag},
 };
 use crate::{
     error::{LakeError, Result},
@@ -63,7 +63,7 @@ impl Lake {
             done: FixedMap::default(),
             made: Made::default(),
             seq: inner.take_seq(),
-            queries: 0,
+            passes: Vec::new(),
             computed: Vec::new(),
         };
         run.report(&manifest).await
@@ -113,7 +113,7 @@ struct Run<'a> {
     done: FixedMap<String, SnapshotTag>,
     made: Made,
     seq: u64,
-    queries: usize,
+    passes: Vec<Pass>,
     computed: Vec<String>,
 }
 
@@ -274,13 +274,15 @@ impl<'a> Run<'a> {
             let sorted = take(&column, &order, None).map_err(LakeError::arrow(format!("sort tag `{}`", t.info.id)))?;
             columns.push((*t, sorted, unlisted));
         }
-        self.queries += 1;
+        let rows = subscribers.len();
         let fields = columns.iter().map(|(t, c, _)| (tag_field(&t.info.id, &t.info.ty), c.clone())).collect();
         let file = self.write(id, &subscribers, fields)?;
         for (t, _, unlisted) in columns {
             self.finish(t, file.clone(), unlisted);
         }
-        tracing::debug!(source = id, tags = tags.len(), ms = started.elapsed().as_millis() as u64, "computed");
+        let took = started.elapsed();
+        tracing::debug!(source = id, tags = tags.len(), rows, ms = took.as_millis() as u64, "computed");
+        self.passes.push(Pass { source: id.to_owned(), tags: tags.len(), rows, took });
         Ok(())
     }
 
@@ -459,8 +461,8 @@ impl<'a> Run<'a> {
         if let Some(entry) = next.snapshots.last() {
             let latest = inner.read_snapshot(entry)?;
             if says_the_same(&latest, &snapshot) {
-                let (new, computed, queries) = (false, Vec::new(), self.queries);
-                return Ok(SnapshotReport { snapshot: latest, new, computed, queries });
+                let (new, computed, passes) = (false, Vec::new(), std::mem::take(&mut self.passes));
+                return Ok(SnapshotReport { snapshot: latest, new, computed, passes });
             }
         }
         snapshot.id = next.next_snapshot;
@@ -482,7 +484,12 @@ impl<'a> Run<'a> {
         });
         inner.publish(&held, next)?;
         self.made.published = true;
-        Ok(SnapshotReport { snapshot, new: true, computed: std::mem::take(&mut self.computed), queries: self.queries })
+        Ok(SnapshotReport {
+            snapshot,
+            new: true,
+            computed: std::mem::take(&mut self.computed),
+            passes: std::mem::take(&mut self.passes),
+        })
     }
 }
 

@@ -17,7 +17,7 @@ mod table;
 
 pub use catalogue::{Aspect, Origin, Refresh, Sets, SourceDef, TagCatalogue, TagDef, TagProblem, TagProblems};
 pub use load::TagColumns;
-pub use snapshot::{Snapshot, SnapshotReport, SnapshotTag};
+pub use snapshot::{Pass, Snapshot, SnapshotReport, SnapshotTag};
 pub(crate) use table::SnapshotTable;
 
 /// The Arrow type of a set's column.

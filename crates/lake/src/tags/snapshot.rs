@@ -88,7 +88,18 @@ pub struct SnapshotReport {
     /// Ids of the tags whose column was computed now; empty if nothing changed.
     pub computed: Vec<String>,
     /// Passes over the data: sources and own queries that ran.
-    pub queries: usize,
+    pub passes: Vec<Pass>,
+}
+
+/// One query that ran for some tags.
+#[derive(Clone, Debug)]
+pub struct Pass {
+    /// Source, or tag with a query of its own.
+    pub source: String,
+    pub tags: usize,
+    /// Subscribers of whom it says something.
+    pub rows: usize,
+    pub took: std::time::Duration,
 }
 
 impl Snapshot {

@@ -140,7 +140,7 @@ async fn tags_have_exact_values_as_of_then() {
     let lake = filled(dir.path());
     let t = at("2026-02-01T04:00:00Z");
     let r = lake.compute_tags(&catalogue(TAGS), t, t).await.unwrap();
-    assert_eq!((r.new, r.computed.len(), r.queries, r.snapshot.id()), (true, 6, 3, SnapshotId(1)));
+    assert_eq!((r.new, r.computed.len(), r.passes.len(), r.snapshot.id()), (true, 6, 3, SnapshotId(1)));
     // subscriber 9 is no customer as of then, 2's call of 10 February has not happened
     expect![[r#"
         +------------+-------------+---------+--------+-------------+-------+-------+
@@ -202,7 +202,7 @@ async fn only_what_changed_is_computed_again() {
         said += &format!(
             "{what}: {new} {}, queries {}, computed [{}], reused {}\n",
             r.snapshot.id(),
-            r.queries,
+            r.passes.len(),
             r.computed.join(" "),
             r.snapshot.tags.len() - r.computed.len()
         );
