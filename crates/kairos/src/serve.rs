@@ -4,7 +4,7 @@ use crate::{config::Config, proxy};
 use kairos_app::{App, AppError, ChannelSide, Result};
 use kairos_connect::smpp::{self, Monitor, Secret, SmppConfig};
 use kairos_model::Channel;
-use std::{net::SocketAddr, sync::Arc};
+use std::sync::Arc;
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 

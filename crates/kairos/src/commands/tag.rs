@@ -34,7 +34,7 @@ fn list(app: &App, category: Option<&str>, context: &Context<'_>) -> Result<Outp
             format!("no tag is in the category `{}`", category.unwrap_or_default()),
         ));
     }
-    let coverage = |d: &TagDef| snapshot.as_ref().and_then(|s| s.tag(&d.info.id).ok().map(|t| t.coverage));
+    let coverage = |d: &TagDef| snapshot.as_ref().and_then(|s| s.tag(&d.info.id).ok().map(|t| t.coverage()));
     let value = || {
         let tags: Vec<Value> = defs
             .iter()
@@ -78,16 +78,16 @@ fn show(app: &App, id: &str, context: &Context<'_>) -> Result<Output> {
     let snapshot = app.newest_snapshot()?;
     let seen = snapshot.as_ref().and_then(|s| s.tag(id).ok());
     let definition = match &def.origin {
-        Origin::Column { source, value } => format!("{value}  from source {source}"),
+        Origin::Source { source, value } => format!("{value}  from source {source}"),
         Origin::Sql(sql) => sql.trim().to_owned(),
-        Origin::Condition(c) => c.trim().to_owned(),
+        Origin::Condition(c) => c.text().to_owned(),
     };
     let value = || {
         json!({
             "id": def.info.id, "zh": def.info.zh, "en": def.info.en, "aspect": def.aspect, "category": def.category,
             "type": def.info.ty.name(), "owner": def.owner, "refresh": def.refresh, "description": def.description,
             "file": def.file, "definition": definition,
-            "coverage": seen.map(|t| t.coverage), "tables": seen.map(|t| t.tables.clone()),
+            "coverage": seen.map(|t| t.coverage()), "tables": seen.map(|t| t.tables.clone()),
             "source": seen.and_then(|t| t.source.clone()), "reads": seen.map(|t| t.reads.clone()),
             "freshness": seen.and_then(|t| t.freshness).map(|t| kairos_model::Timestamp(t).to_string()),
             "computed_in": seen.map(|t| t.computed_in),
@@ -105,7 +105,7 @@ fn show(app: &App, id: &str, context: &Context<'_>) -> Result<Output> {
         ];
         match seen {
             Some(t) => {
-                lines.push(format!("  coverage    {:.1}%", t.coverage * 100.0));
+                lines.push(format!("  coverage    {:.1}%", t.coverage() * 100.0));
                 lines.push(format!("  lineage     {}", [t.tables.join(", "), t.reads.join(", ")].join(" ").trim()));
                 if let Some(fresh) = t.freshness {
                     lines.push(format!("  fresh to    {}", shown(kairos_model::Timestamp(fresh), &app.zone)));
