@@ -36,6 +36,10 @@ impl Import {
     /// upsert files.
     pub fn commit(mut self) -> Result<Counts> {
         self.flush_rejects()?;
+        if self.data.is_none() && self.meta.mode == Mode::Snapshot {
+            // nobody is a state too
+            self.begin_empty()?;
+        }
         let data = self.data.take();
         let quarantine = self.quarantine.take();
         let mut counts = self.so_far();

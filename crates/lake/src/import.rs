@@ -195,6 +195,15 @@ impl Import {
         Ok(())
     }
 
+    /// A data file without rows.
+    pub(crate) fn begin_empty(&mut self) -> Result<()> {
+        let schema = schema::view_schema(self.def, &BTreeMap::new());
+        let path = self.inner.dir.join(self.def.name).join(format!("{}.parquet", self.stem));
+        let out = ParquetOut::create(path, &schema, self.inner.tenant)?;
+        self.data = Some(Data { out, schema, stats: Stats::default() });
+        Ok(())
+    }
+
     /// Keys for files without a key of their own: every stored value counts.
     pub fn whole_row_keys(hasher: &crate::KeyHasher, batch: &Batch) -> Vec<RowKey> {
         let columns: Vec<&Column> = batch.columns.iter().collect();

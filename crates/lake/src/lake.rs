@@ -167,8 +167,9 @@ impl Inner {
         next.generation += 1;
         next.next_seq = self.next_seq.load(Ordering::SeqCst);
         next.publish(&self.dir)?;
+        // from here on the disk may say so: the files that it names stay, even if the last sync fails
         *self.manifest.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(next);
-        Ok(())
+        crate::manifest::sync_dir(&self.dir)
     }
     /// The folder of a table, made durable before a manifest names a file in it.
     pub fn table_dir(&self, name: &str) -> Result<PathBuf> {

@@ -170,14 +170,15 @@ impl Manifest {
         Ok(found)
     }
 
-    /// Makes this the manifest of `dir`: written beside, synced, renamed, directory synced.
+    /// Makes this the manifest of `dir`: written beside, synced, renamed. The caller syncs the directory: until then the
+    /// old manifest may come back after a crash, so nothing that either of the two names may go.
     pub fn publish(&self, dir: &Path) -> Result<()> {
         let path = dir.join(NAME);
         let body =
             serde_json::to_string(self).map_err(|e| LakeError::damaged(&path, format!("it cannot be written: {e}")))?;
         let sum = blake3::hash(body.as_bytes()).to_hex();
         let text = format!("{{\"format\":{FORMAT},\"checksum\":\"{sum}\"{BODY}{body}}}\n");
-        write_durably(&path, text.as_bytes())
+        put_in_place(&path, text.as_bytes())
     }
 
     pub fn table(&self, name: &str) -> Option<&TableState> {
@@ -197,14 +198,18 @@ impl Manifest {
 
 /// A file that is whole or absent, whatever happens.
 pub(crate) fn write_durably(path: &Path, bytes: &[u8]) -> Result<()> {
+    put_in_place(path, bytes)?;
+    sync_dir(path.parent().unwrap_or(path))
+}
+
+fn put_in_place(path: &Path, bytes: &[u8]) -> Result<()> {
     let mut beside = path.as_os_str().to_owned();
     beside.push(".tmp");
     let beside = PathBuf::from(beside);
     let mut file = File::create(&beside).map_err(LakeError::io("create", &beside))?;
     file.write_all(bytes).map_err(LakeError::io("write", &beside))?;
     file.sync_all().map_err(LakeError::io("sync", &beside))?;
-    fs::rename(&beside, path).map_err(LakeError::io("rename into place", path))?;
-    sync_dir(path.parent().unwrap_or(path))
+    fs::rename(&beside, path).map_err(LakeError::io("rename into place", path))
 }
 
 /// Makes names in a directory durable.

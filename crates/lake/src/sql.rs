@@ -7,6 +7,7 @@ use crate::{
 use datafusion::{
     arrow::{array::RecordBatch, datatypes::SchemaRef},
     execution::context::SQLOptions,
+    logical_expr::LogicalPlan,
 };
 use kairos_model::Timestamp;
 use std::time::Duration;
@@ -49,9 +50,12 @@ impl Lake {
             .with_allow_statements(false)
             .verify_plan(&plan)
             .map_err(|e| LakeError::ReadOnly { what: e.strip_backtrace() })?;
-        let df = ctx.execute_logical_plan(plan).await.map_err(failed())?;
+        let told = matches!(plan, LogicalPlan::Explain(_) | LogicalPlan::Analyze(_));
+        let mut df = ctx.execute_logical_plan(plan).await.map_err(failed())?;
         let schema: SchemaRef = std::sync::Arc::new(df.schema().as_arrow().clone());
-        let df = df.limit(0, Some(limits.rows.saturating_add(1))).map_err(failed())?;
+        if !told {
+            df = df.limit(0, Some(limits.rows.saturating_add(1))).map_err(failed())?;
+        }
         let answer = tokio::time::timeout(Duration::from_secs(limits.seconds), df.collect()).await;
         let batches = answer.map_err(|_| LakeError::TooLong { seconds: limits.seconds })?.map_err(failed())?;
         Ok(cut(schema, batches, limits.rows))

@@ -25,6 +25,10 @@ pub(crate) fn functions(as_of: Timestamp, zone: &Zone) -> Vec<ScalarUDF> {
     vec![
         constant("as_of", ScalarValue::TimestampMicrosecond(Some(as_of.0), Some("+00:00".into()))),
         constant("as_of_date", ScalarValue::Date32(Some(day.0))),
+        // SQL's own clock reads the time asked for, not the wall
+        constant("now", ScalarValue::TimestampMicrosecond(Some(as_of.0), Some("+00:00".into())))
+            .with_aliases(["current_timestamp"]),
+        constant("current_date", ScalarValue::Date32(Some(day.0))).with_aliases(["today"]),
         of_int("month_start", crate::schema::time_type(), move |n| {
             let at = month(day, n).and_then(|d| z.start_of(LocalDay::from_date(d)));
             ScalarValue::TimestampMicrosecond(at.map(|t| t.0), Some("+00:00".into()))

@@ -48,7 +48,7 @@ pub enum Origin {
 
 /// The value of subscribers that a source does not name, or for whom it says NULL.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Default {
+pub enum DefaultValue {
     Bool(bool),
     Int(i64),
     Micros(i64),
@@ -63,7 +63,7 @@ pub struct TagDef {
     pub aspect: Aspect,
     pub category: String,
     pub origin: Origin,
-    pub default: Option<Default>,
+    pub default: Option<DefaultValue>,
     pub owner: String,
     pub refresh: Refresh,
     pub description: String,
@@ -100,7 +100,7 @@ impl fmt::Display for TagProblem {
 pub struct TagProblems(pub Vec<TagProblem>);
 
 /// Areas with their cells and lists with their members, by id.
-#[derive(Clone, Debug, std::default::Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Sets {
     areas: BTreeMap<String, (Named, Vec<CellId>)>,
     lists: BTreeMap<String, (Named, RoaringBitmap)>,
@@ -411,7 +411,7 @@ impl Reader {
         }
     }
 
-    fn default(&mut self, at: (&str, &str), v: &toml::Value, ty: &TagType) -> Option<Default> {
+    fn default(&mut self, at: (&str, &str), v: &toml::Value, ty: &TagType) -> Option<DefaultValue> {
         let micros = |v: &toml::Value| match v {
             toml::Value::Integer(n) => n.checked_mul(1_000_000),
             toml::Value::String(s) => kairos_model::money::parse_micros(s),
@@ -419,14 +419,14 @@ impl Reader {
         };
         let word = |w: &str| ty.code(w).is_some() || matches!(ty, TagType::Set { values } if values.is_empty());
         let found = match (ty, v) {
-            (TagType::Bool, toml::Value::Boolean(b)) => Some(Default::Bool(*b)),
-            (TagType::Int | TagType::Duration, toml::Value::Integer(n)) => Some(Default::Int(*n)),
-            (TagType::Decimal | TagType::Money(_), v) => micros(v).map(Default::Micros),
-            (TagType::Text, toml::Value::String(s)) => Some(Default::Text(s.clone())),
-            (TagType::Enum { .. }, toml::Value::String(s)) if word(s) => Some(Default::Text(s.clone())),
+            (TagType::Bool, toml::Value::Boolean(b)) => Some(DefaultValue::Bool(*b)),
+            (TagType::Int | TagType::Duration, toml::Value::Integer(n)) => Some(DefaultValue::Int(*n)),
+            (TagType::Decimal | TagType::Money(_), v) => micros(v).map(DefaultValue::Micros),
+            (TagType::Text, toml::Value::String(s)) => Some(DefaultValue::Text(s.clone())),
+            (TagType::Enum { .. }, toml::Value::String(s)) if word(s) => Some(DefaultValue::Text(s.clone())),
             (TagType::Set { .. }, toml::Value::Array(all)) => {
                 let words: Option<Vec<String>> = all.iter().map(|v| v.as_str().map(str::to_owned)).collect();
-                words.filter(|w| w.iter().all(|w| word(w))).map(Default::Set)
+                words.filter(|w| w.iter().all(|w| word(w))).map(DefaultValue::Set)
             }
             _ => None,
         };

@@ -1,6 +1,6 @@
 //! From what SQL gives to a tag's column: the type, the vocabulary, the default.
 
-use super::catalogue::Default;
+use super::catalogue::DefaultValue;
 use crate::{
     error::{LakeError, Result},
     schema,
@@ -85,7 +85,7 @@ fn to(tag: &str, ty: &TagType, values: &ArrayRef, want: &DataType) -> Result<Arr
     )))
 }
 
-/// Millionths, rounded half up from finer decimals; anything past `i64` is an error.
+/// Millionths, rounded half away from zero from finer decimals; anything past `i64` is an error.
 fn micros(tag: &str, ty: &TagType, values: &ArrayRef) -> Result<ArrayRef> {
     let wide = to(tag, ty, values, &DataType::Decimal128(38, schema::SCALE))?;
     let wide = wide.as_primitive::<Decimal128Type>();
@@ -134,15 +134,19 @@ fn known_members(lists: &ListArray, words: &[String]) -> (ArrayRef, u64) {
 }
 
 /// One value as an array, for filling in.
-pub(super) fn default_array(default: &Default, ty: &TagType) -> ArrayRef {
+pub(super) fn default_array(default: &DefaultValue, ty: &TagType) -> ArrayRef {
     match default {
-        Default::Bool(b) => Arc::new(BooleanArray::from(vec![*b])),
-        Default::Int(n) if *ty == TagType::Date => Arc::new(Date32Array::from(vec![i32::try_from(*n).unwrap_or(0)])),
-        Default::Int(n) if *ty == TagType::Cell => Arc::new(UInt32Array::from(vec![u32::try_from(*n).unwrap_or(0)])),
-        Default::Int(n) => Arc::new(Int64Array::from(vec![*n])),
-        Default::Micros(n) => Arc::new(Decimal128Array::from(vec![i128::from(*n)]).with_data_type(tag_arrow(ty))),
-        Default::Text(t) => Arc::new(StringArray::from(vec![t.as_str()])),
-        Default::Set(all) => {
+        DefaultValue::Bool(b) => Arc::new(BooleanArray::from(vec![*b])),
+        DefaultValue::Int(n) if *ty == TagType::Date => {
+            Arc::new(Date32Array::from(vec![i32::try_from(*n).unwrap_or(0)]))
+        }
+        DefaultValue::Int(n) if *ty == TagType::Cell => {
+            Arc::new(UInt32Array::from(vec![u32::try_from(*n).unwrap_or(0)]))
+        }
+        DefaultValue::Int(n) => Arc::new(Int64Array::from(vec![*n])),
+        DefaultValue::Micros(n) => Arc::new(Decimal128Array::from(vec![i128::from(*n)]).with_data_type(tag_arrow(ty))),
+        DefaultValue::Text(t) => Arc::new(StringArray::from(vec![t.as_str()])),
+        DefaultValue::Set(all) => {
             let mut b = ListBuilder::new(StringBuilder::new());
             all.iter().for_each(|w| b.values().append_value(w));
             b.append(true);

@@ -4,7 +4,8 @@ use super::{
     catalogue::{Origin, TagCatalogue, TagDef, TagProblems},
     check::{self, plan},
     column::{convert, tag_field},
-    inputs::{Inputs, looks_at, tables_of},
+    inputs::Inputs,
+    lineage::{LOOK_BACK, Lineage, earlier},
     load::{SUBSCRIBER, aligned, default_json, places},
     snapshot::{FORMAT, FileRef, Pass, Snapshot, SnapshotReport, SnapshotTag},
 };
@@ -24,12 +25,8 @@ use datafusion::{
     prelude::SessionContext,
 };
 use kairos_model::{Timestamp, hash::FixedMap};
-use std::{collections::BTreeSet, fs, path::PathBuf, sync::Arc};
+use std::{fs, path::PathBuf, sync::Arc};
 
-/// Earlier snapshots looked through for columns that can be used again.
-const LOOK_BACK: usize = 16;
-/// Changed when a key of an earlier program must not match any more.
-const KEY: &str = "kairos tag key 1";
 const DIR: &str = "snapshot";
 
 impl Lake {
@@ -89,40 +86,21 @@ impl Drop for Made {
     }
 }
 
-/// Columns of recent snapshots by key, newest first.
-fn earlier(inner: &Inner, manifest: &Manifest) -> Result<FixedMap<String, SnapshotTag>> {
-    let mut known = FixedMap::default();
-    for entry in manifest.snapshots.iter().rev().take(LOOK_BACK) {
-        for tag in inner.read_snapshot(entry)?.tags {
-            known.entry(tag.key.clone()).or_insert(tag);
-        }
-    }
-    Ok(known)
-}
-
-struct Run<'a> {
-    inner: &'a Inner,
-    catalogue: &'a TagCatalogue,
-    ctx: SessionContext,
-    as_of: Timestamp,
-    now: Timestamp,
-    inputs: Inputs<'a>,
-    known: FixedMap<String, SnapshotTag>,
+pub(super) struct Run<'a> {
+    pub(super) inner: &'a Inner,
+    pub(super) catalogue: &'a TagCatalogue,
+    pub(super) ctx: SessionContext,
+    pub(super) as_of: Timestamp,
+    pub(super) now: Timestamp,
+    pub(super) inputs: Inputs<'a>,
+    pub(super) known: FixedMap<String, SnapshotTag>,
     /// Key and lineage of each tag.
-    keys: FixedMap<String, Lineage>,
-    done: FixedMap<String, SnapshotTag>,
+    pub(super) keys: FixedMap<String, Lineage>,
+    pub(super) done: FixedMap<String, SnapshotTag>,
     made: Made,
-    seq: u64,
-    passes: Vec<Pass>,
-    computed: Vec<String>,
-}
-
-#[derive(Clone)]
-struct Lineage {
-    key: String,
-    definition: String,
-    tables: Vec<String>,
-    freshness: Option<i64>,
+    pub(super) seq: u64,
+    pub(super) passes: Vec<Pass>,
+    pub(super) computed: Vec<String>,
 }
 
 impl<'a> Run<'a> {
@@ -182,69 +160,6 @@ impl<'a> Run<'a> {
             }
         }
         self.write("subscribers", universe, vec![])
-    }
-
-    async fn lineage(&mut self, t: &TagDef, whole: &FileRef) -> Result<Lineage> {
-        let mut h = blake3::Hasher::new();
-        let mut add = |label: &str, text: &str| {
-            h.update(&(label.len() as u32).to_le_bytes()).update(label.as_bytes());
-            h.update(&(text.len() as u32).to_le_bytes()).update(text.as_bytes());
-        };
-        add(KEY, t.info.ty.name());
-        if let kairos_rules::TagType::Enum { values } | kairos_rules::TagType::Set { values } = &t.info.ty {
-            values.iter().for_each(|v| add("word", v));
-        }
-        if let kairos_rules::TagType::Money(c) = t.info.ty {
-            add("currency", c.code());
-        }
-        let (mut tables, mut freshness, mut more) = (Vec::new(), None, Vec::new());
-        let text = match &t.origin {
-            Origin::Source { source, value } => {
-                let sql = self.catalogue.source(source).map_or("", |s| s.sql.as_str());
-                add("sql", sql);
-                add("value", value);
-                tables = self.tables(t, sql)?;
-                format!("{sql}\n{value}")
-            }
-            Origin::Sql(sql) => {
-                add("sql", sql);
-                tables = self.tables(t, sql)?;
-                sql.clone()
-            }
-            Origin::Condition(c) => {
-                add("condition", c.text());
-                more.push(whole.blake3.clone());
-                for u in c.tags() {
-                    if let Some(l) = self.keys.get(&u.id) {
-                        more.push(l.key.clone());
-                        let default = self.catalogue.def(&u.id).and_then(|d| d.default.as_ref());
-                        more.push(default.map_or(String::new(), |d| default_json(d).to_string()));
-                        tables.extend(l.tables.iter().cloned());
-                        freshness = freshness.max(l.freshness);
-                    }
-                }
-                more.extend(super::super::condition::sets_state(c, self.catalogue.sets()));
-                // relative days are days of the calendar
-                "as_of_date".to_owned()
-            }
-        };
-        let definition = h.finalize().to_hex().to_string();
-        if !matches!(t.origin, Origin::Condition(_)) {
-            for table in &tables {
-                more.push(self.inputs.state(table)?);
-                freshness = freshness.max(self.inputs.freshness(&self.ctx, table).await?);
-            }
-        }
-        h.update(looks_at(&text, self.as_of, &self.inner.zone).as_bytes());
-        more.iter().for_each(|m| {
-            h.update(m.as_bytes());
-        });
-        let tables = tables.into_iter().collect::<BTreeSet<_>>().into_iter().collect();
-        Ok(Lineage { key: h.finalize().to_hex().to_string(), definition, tables, freshness })
-    }
-
-    fn tables(&self, t: &TagDef, sql: &str) -> Result<Vec<String>> {
-        tables_of(&self.ctx, sql).map_err(LakeError::query(format!("read the query of tag `{}`", t.info.id)))
     }
 
     /// Runs one query for some tags and keeps their columns in one file.
@@ -482,8 +397,9 @@ impl<'a> Run<'a> {
             path,
             blake3: blake3::hash(&json).to_hex().to_string(),
         });
-        inner.publish(&held, next)?;
+        // a failure after the rename leaves files that the manifest names: they stay, and others go at the next open
         self.made.published = true;
+        inner.publish(&held, next)?;
         Ok(SnapshotReport {
             snapshot,
             new: true,

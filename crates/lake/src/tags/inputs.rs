@@ -25,10 +25,10 @@ pub(super) fn looks_at(definition: &str, as_of: Timestamp, zone: &Zone) -> Strin
     let text = definition.to_ascii_lowercase();
     let day = zone.civil(as_of).date();
     let mut seen = String::new();
-    if text.contains("as_of()") || text.contains("now()") || text.contains("current_") {
+    if text.contains("as_of()") || text.contains("now()") || text.contains("current_timestamp") {
         seen.push_str(&format!("at {} ", as_of.0));
     }
-    if text.contains("as_of_date") || text.contains("day_start") {
+    if ["as_of_date", "day_start", "current_date", "today"].iter().any(|f| text.contains(f)) {
         seen.push_str(&format!("day {day} "));
     }
     if text.contains("month_start") || text.contains("month_date") {

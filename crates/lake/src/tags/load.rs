@@ -1,7 +1,7 @@
 //! Columns of a snapshot, side by side for its subscribers.
 
 use super::{
-    catalogue::Default,
+    catalogue::DefaultValue,
     column::{default_array, tag_field},
     snapshot::{FileRef, Snapshot, SnapshotTag},
 };
@@ -139,26 +139,26 @@ pub(super) fn aligned(tag: &SnapshotTag, column: &ArrayRef, places: Option<&UInt
 }
 
 impl SnapshotTag {
-    pub(super) fn default_value(&self) -> Option<Default> {
+    pub(super) fn default_value(&self) -> Option<DefaultValue> {
         use serde_json::Value;
         Some(match self.default.as_ref()? {
-            Value::Bool(b) => Default::Bool(*b),
+            Value::Bool(b) => DefaultValue::Bool(*b),
             Value::Number(n) if matches!(self.tag_type(), TagType::Decimal | TagType::Money(_)) => {
-                Default::Micros(n.as_i64()?)
+                DefaultValue::Micros(n.as_i64()?)
             }
-            Value::Number(n) => Default::Int(n.as_i64()?),
-            Value::String(s) => Default::Text(s.clone()),
-            Value::Array(all) => Default::Set(all.iter().filter_map(|v| v.as_str().map(str::to_owned)).collect()),
+            Value::Number(n) => DefaultValue::Int(n.as_i64()?),
+            Value::String(s) => DefaultValue::Text(s.clone()),
+            Value::Array(all) => DefaultValue::Set(all.iter().filter_map(|v| v.as_str().map(str::to_owned)).collect()),
             _ => return None,
         })
     }
 }
 
-pub(super) fn default_json(default: &Default) -> serde_json::Value {
+pub(super) fn default_json(default: &DefaultValue) -> serde_json::Value {
     match default {
-        Default::Bool(b) => (*b).into(),
-        Default::Int(n) | Default::Micros(n) => (*n).into(),
-        Default::Text(t) => t.as_str().into(),
-        Default::Set(all) => all.clone().into(),
+        DefaultValue::Bool(b) => (*b).into(),
+        DefaultValue::Int(n) | DefaultValue::Micros(n) => (*n).into(),
+        DefaultValue::Text(t) => t.as_str().into(),
+        DefaultValue::Set(all) => all.clone().into(),
     }
 }

@@ -11,11 +11,14 @@ mod compute;
 mod conditions;
 mod definition;
 mod inputs;
+mod lineage;
 mod load;
 mod snapshot;
 mod table;
 
-pub use catalogue::{Aspect, Origin, Refresh, Sets, SourceDef, TagCatalogue, TagDef, TagProblem, TagProblems};
+pub use catalogue::{
+    Aspect, DefaultValue, Origin, Refresh, Sets, SourceDef, TagCatalogue, TagDef, TagProblem, TagProblems,
+};
 pub use load::TagColumns;
 pub use snapshot::{Pass, Snapshot, SnapshotReport, SnapshotTag};
 pub(crate) use table::SnapshotTable;

@@ -252,6 +252,11 @@ async fn a_snapshot_file_is_the_whole_state_of_its_layout() {
         seen.push(kairos_lake::to_json(&a.batches).unwrap()[0]["n"].as_i64().unwrap());
     }
     assert_eq!(seen, [0, 2, 1, 2]);
+    // nobody on the list is a state too
+    let nobody = File { name: "c.csv", as_of: "2026-02-26T00:00:00Z", rows: "msisdn:subscriber_number", ..first };
+    assert_eq!(import(&lake, &nobody, &[]), counts(0, 0, 0, 0));
+    let a = lake.sql(at("2026-02-27T00:00:00Z"), "select count(*) as n from suppression", Default::default()).await;
+    assert_eq!(kairos_lake::to_json(&a.unwrap().batches).unwrap()[0]["n"], 0);
 }
 
 #[test]

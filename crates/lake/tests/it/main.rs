@@ -1,5 +1,6 @@
 //! Stories of the lake against real directories.
 
+mod golden;
 mod intake;
 mod kit;
 mod province;

@@ -73,6 +73,19 @@ async fn sql_reads_and_nothing_else() {
     assert!(matches!(e, LakeError::Query { .. }));
     let cut = lake.sql(now, "select * from product", SqlLimits { rows: 2, seconds: 9 }).await.unwrap();
     assert_eq!((cut.batches.iter().map(|b| b.num_rows()).sum::<usize>(), cut.truncated), (2, true));
+    let plan = lake.sql(now, "explain select * from product", SqlLimits::default()).await.unwrap();
+    assert!(kairos_lake::to_text(&plan.batches).unwrap().contains("DataSourceExec"));
+    assert!(ask(&lake, "2026-03-02T00:00:00Z", "show tables").await.contains("contact_log"));
+    // SQL's own clock is the time asked for
+    expect![[r#"
+        +----------------------+------------+------------+
+        | t                    | d          | start      |
+        +----------------------+------------+------------+
+        | 2026-02-28T17:00:00Z | 2026-03-01 | 2026-02-01 |
+        +----------------------+------------+------------+"#]]
+    .assert_eq(
+        &ask(&lake, "2026-02-28T17:00:00Z", "select now() as t, current_date as d, month_date(1) as start").await,
+    );
     // 10^10 pairs: it ends because it must
     let endless =
         "select count(*) from generate_series(1,100000) a, generate_series(1,100000) b where a.value % 7 = b.value % 5";
