@@ -178,9 +178,9 @@ mod tests {
             i64::MAX,
         ]);
         let mut local = Local::new(&z);
-        assert_eq!(hours(&t, &mut Local::new(&z)).values()[..3], [1, 3, 0]);
-        assert_eq!(weekdays(&t, &mut Local::new(&z)).values()[..3], [7, 7, 1]);
-        assert_eq!(dates(&t, &mut Local::new(&z)).value(2), "2026-03-30".parse::<LocalDay>().unwrap().0);
+        assert_eq!(hours(&t, &mut local).values()[..3], [1, 3, 0]);
+        assert_eq!(weekdays(&t, &mut local).values()[..3], [7, 7, 1]);
+        assert_eq!(dates(&t, &mut local).value(2), "2026-03-30".parse::<LocalDay>().unwrap().0);
     }
 
     #[test]

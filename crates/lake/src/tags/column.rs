@@ -89,7 +89,9 @@ fn to(tag: &str, ty: &TagType, values: &ArrayRef, want: &DataType) -> Result<Arr
 fn micros(tag: &str, ty: &TagType, values: &ArrayRef) -> Result<ArrayRef> {
     let wide = to(tag, ty, values, &DataType::Decimal128(38, schema::SCALE))?;
     let wide = wide.as_primitive::<Decimal128Type>();
-    if let Some(past) = wide.iter().flatten().find(|&v| i64::try_from(v).is_err()) {
+    // the furthest one, so that the message does not depend on the order of rows
+    let furthest = wide.iter().flatten().max_by_key(|v| v.unsigned_abs());
+    if let Some(past) = furthest.filter(|&v| i64::try_from(v).is_err()) {
         let what = format!("tag `{tag}`: {past} millionths are past the range of {}; correct its value", ty.name());
         return Err(LakeError::Limit { what });
     }

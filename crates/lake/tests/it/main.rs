@@ -1,5 +1,7 @@
 //! Stories of the lake against real directories.
 
+#![allow(clippy::unwrap_used)]
+
 mod golden;
 mod intake;
 mod kit;
