@@ -340,3 +340,57 @@ impl Runs {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kairos_model::table::{ColumnType, Texts};
+
+    fn words(cells: &[Option<&str>]) -> Column {
+        let mut t = Texts::default();
+        cells.iter().for_each(|c| t.push(c.unwrap_or_default()));
+        let valid = cells.iter().map(Option::is_some).collect();
+        Column { name: "k".to_owned(), kind: ColumnType::Text, values: Values::Text(t), valid }
+    }
+
+    #[test]
+    fn keys_tell_values_apart_and_repeat_themselves() {
+        let a = words(&[Some("ab"), Some("a"), None, Some(""), Some("12345678"), Some("1234567812345678")]);
+        let b = words(&[Some("c"), Some("bc"), Some("x"), Some("x"), Some(""), Some("")]);
+        let h = KeyHasher::new([1; 32]);
+        let keys = h.keys(&[&a, &b], 6);
+        let distinct: std::collections::BTreeSet<_> = keys.iter().collect();
+        assert_eq!(distinct.len(), 6);
+        assert_eq!(h.keys(&[&a, &b], 6), keys);
+        assert!(h.keys(&[&b, &a], 6).iter().all(|k| !distinct.contains(k)), "order matters");
+        assert!(KeyHasher::new([2; 32]).keys(&[&a, &b], 6).iter().all(|k| !distinct.contains(k)), "the seed matters");
+    }
+
+    #[test]
+    fn a_key_file_that_was_touched_is_found() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut w = KeyWriter::create(dir.path().join("k"), Mode::Upsert, TenantId(1)).unwrap();
+        let all: Vec<Version> = (0..9).map(|n| Version { key: n << 100, as_of: 5, seq: 1, content: 7 }).collect();
+        all.iter().for_each(|v| w.push(*v).unwrap());
+        let file = w.finish("k".to_owned()).unwrap();
+        let read = || -> Result<Vec<Version>> {
+            let mut r = KeyReader::open(dir.path(), &file, TenantId(1))?;
+            let mut seen = Vec::new();
+            while let Some(v) = r.head {
+                seen.push(v);
+                r.advance()?;
+            }
+            Ok(seen)
+        };
+        assert_eq!(read().unwrap(), all);
+        let bytes = std::fs::read(dir.path().join("k")).unwrap();
+        for i in 0..bytes.len() {
+            let mut flipped = bytes.clone();
+            flipped[i] ^= 1;
+            std::fs::write(dir.path().join("k"), &flipped).unwrap();
+            assert!(read().is_err(), "byte {i}");
+        }
+        std::fs::write(dir.path().join("k"), &bytes[..bytes.len() - 1]).unwrap();
+        assert!(read().is_err());
+    }
+}
