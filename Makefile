@@ -9,7 +9,7 @@ STAGE = $(CARGO_TARGET_DIR)/ci/xtask stage
 DATA ?=
 ONCE ?=
 
-.PHONY: help build demo test bench lint tools clean fmt
+.PHONY: help build demo test tools bench bench-truth bench-numbers fmt
 
 help:
 	@echo "make demo    build, then run the whole loop on a synthetic province (ONCE=1 ends after the report)"
@@ -32,6 +32,18 @@ test: tools
 	$(STAGE) peers tests/peers/install.sh
 	$(STAGE) format cargo fmt --all --check
 	$(STAGE) floors $(CARGO_TARGET_DIR)/ci/xtask floors
-	$(STAGE) build $(MAKE) build
+	$(STAGE) build $(MAKE) --no-print-directory build
 	$(STAGE) lint cargo clippy --locked --profile ci --workspace --all-targets -- -D warnings
 	$(STAGE) tests cargo test --locked --profile ci --workspace
+
+# Headline figures; not a part of `make test`. Each prints a table and one JSON line.
+bench: bench-truth bench-numbers
+
+bench-truth:
+	cargo run --locked --quiet --profile bench-o3 -p kairos-bench-truth -- $(or $(CAMPAIGNS),1000) $(or $(SEED),1)
+
+bench-numbers:
+	cargo run --locked --quiet --profile bench-o3 -p kairos-bench-numbers
+
+fmt:
+	cargo fmt --all

@@ -28,6 +28,7 @@ mod facts;
 mod import;
 mod keys;
 mod library;
+mod mirror;
 mod opt_out;
 pub mod progress;
 mod province;

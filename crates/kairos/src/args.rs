@@ -68,6 +68,8 @@ pub enum Command {
     Campaign(CampaignCommand),
     /// Why was, or was not, a subscriber contacted
     Explain(Explain),
+    /// Read-only SQL over tables, quarantine, decisions and outcomes
+    Sql(Sql),
     /// The hash-chained audit log
     #[command(subcommand)]
     Audit(AuditCommand),
@@ -206,6 +208,18 @@ pub struct Explain {
     /// Local time; default: now
     #[arg(long, value_name = "TIME")]
     pub at: Option<String>,
+}
+
+#[derive(Args, Debug)]
+pub struct Sql {
+    /// e.g. 'SELECT reason, count(*) FROM quarantine GROUP BY reason'
+    pub query: String,
+    /// Most rows of the answer
+    #[arg(long, default_value_t = 1000)]
+    pub rows: usize,
+    /// Longest run
+    #[arg(long, default_value_t = 30)]
+    pub seconds: u64,
 }
 
 #[derive(Subcommand, Debug)]

@@ -133,12 +133,13 @@ fn synth(args: &args::Synth, cli: &Cli) -> Result<Output> {
         .map_err(|e| AppError::invalid("synth", "the synthetic province cannot be made").because(e))?;
     let bars = Bars::new(cli.global.quiet || cli.global.json);
     let written = kairos_app::write_province(&province, &args.out, &bars)?;
+    let peak = demo::peak_rss_bytes();
     let value = || {
         let files: Vec<_> = written
             .iter()
             .map(|w| serde_json::json!({"path": w.path, "layout": w.layout, "rows": w.rows, "bytes": w.bytes}))
             .collect();
-        serde_json::json!({ "files": files })
+        serde_json::json!({ "files": files, "peak_rss_bytes": peak })
     };
     let text = || {
         let rows: Vec<Vec<String>> = written
@@ -147,7 +148,8 @@ fn synth(args: &args::Synth, cli: &Cli) -> Result<Output> {
                 vec![w.path.display().to_string(), w.layout.to_owned(), out::grouped(w.rows), out::grouped(w.bytes)]
             })
             .collect();
-        out::table(&["file", "layout", "rows", "bytes"], &rows)
+        let table = out::table(&["file", "layout", "rows", "bytes"], &rows);
+        format!("{table}\npeak memory {:.1} MiB\n", peak as f64 / f64::from(1 << 20))
     };
     Ok(Output::either(cli.global.json, value, text))
 }

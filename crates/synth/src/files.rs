@@ -70,10 +70,11 @@ impl FileKind {
 }
 
 impl Province {
-    /// Every file, in the order in which a data directory should take them in: subscribers and their numbers first.
+    /// Every file, in the order in which a data directory should take them in: who held which number first, so that a
+    /// subscriber file's number is known for what it is, then the subscribers.
     pub fn files(&self) -> Vec<FileKind> {
         use FileKind::{Bills, Consents, Contacts, Numbers, Orders, Products, Subscribers, Suppression, Usage};
-        let mut all = vec![Subscribers, Numbers, Products, Consents, Suppression];
+        let mut all = vec![Numbers, Subscribers, Products, Consents, Suppression];
         all.extend((0..self.months.len() as u8).map(Usage));
         all.extend([Bills, Contacts, Orders]);
         all

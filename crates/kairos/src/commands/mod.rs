@@ -6,6 +6,7 @@ mod audit;
 mod campaign;
 mod explain;
 mod import;
+mod sql;
 mod tag;
 mod user;
 
@@ -46,6 +47,7 @@ pub async fn run(app: &App, command: &Command, context: &Context<'_>) -> Result<
         Command::Audience(args) => audience::run(app, args, context),
         Command::Campaign(args) => campaign::run(app, args, context).await,
         Command::Explain(args) => explain::run(app, args, context).await,
+        Command::Sql(args) => sql::run(app, args, context).await,
         Command::Audit(args) => audit::run(app, args, context).await,
         Command::User(args) => user::run(app, args, context).await,
         _ => Err(AppError::failure("internal", "this command does not work on a data directory")),
