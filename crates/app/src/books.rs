@@ -133,7 +133,7 @@ impl BookFile {
 
     fn policy(&self, def: &CampaignDef) -> Result<ContactPolicy> {
         let p = self.tenant.policy_of(def);
-        let mut quiet: Vec<MinuteRange> = p.quiet_hours.iter().map(|w| range(w)).collect();
+        let mut quiet: Vec<MinuteRange> = p.quiet_hours.iter().map(range).collect();
         // a wave's daily window: the rest of the day is quiet for this campaign
         if let Some(window) = def.waves.iter().find_map(|w| w.window) {
             let inside = range(&window);

@@ -245,7 +245,7 @@ async fn run_wave(
     let until = app.now().plus(window);
     let awake = shared.sleep_until(until).await;
     app.complete(CAMPAIGN).await?;
-    let orders = population.orders(&Product::ALL, until);
+    let orders = population.orders(Product::ALL, until);
     drop(awake);
     Ok(WaveRun { orders, population, centre: counts })
 }

@@ -26,6 +26,9 @@ struct Decided {
     chosen: bool,
 }
 
+/// Waves with their sums, and who was decided.
+type Decisions = (Vec<(WaveNo, Sums)>, Vec<Decided>);
+
 /// Rates and uplift of some part of a campaign.
 #[derive(Clone, Debug)]
 pub struct Part {
@@ -109,7 +112,7 @@ impl App {
     }
 
     /// Waves with their sums, and the first send or control decision of each member, from the journal.
-    fn decided(&self, campaign: CampaignId) -> Result<(Vec<(WaveNo, Sums)>, Vec<Decided>)> {
+    fn decided(&self, campaign: CampaignId) -> Result<Decisions> {
         let engine = self.runner().engine();
         let waves: Vec<(WaveNo, Sums)> =
             engine.waves().into_iter().filter(|w| w.campaign == campaign).map(|w| (w.wave, w.sums)).collect();
