@@ -78,7 +78,7 @@ impl App {
         let tenant = TenantConfig::from_toml(&definitions.shown(tenant_file), definitions.required(tenant_file)?)
             .or_fail(Kind::Invalid, "tenant", || format!("`{}` is not valid", definitions.shown(tenant_file)))?;
         let zone = tenant.tz();
-        let dir = DataDir::open(&options.data, tenant.tenant_id())?;
+        let mut dir = DataDir::open(&options.data, tenant.tenant_id())?;
         let plan = NumberPlan::new(&tenant.number_plan())
             .or_fail(Kind::Invalid, "tenant", || format!("`{}`: number plan", definitions.shown(tenant_file)))?;
         let tags = load_tags(&definitions, tenant.currency)?;
@@ -109,6 +109,7 @@ impl App {
                 format!("cannot recover the engine of `{}`", options.data.display())
             })?;
         let (book, facts) = library.newest(engine.in_force())?;
+        dir.note_stores()?;
         let settled: Arc<Mutex<Vec<_>>> = Arc::default();
         let seen = settled.clone();
         let observer = Arc::new(move |outputs: &[Output]| {
@@ -332,6 +333,24 @@ impl App {
         })
     }
 
+    /// Plans every tag on the tables. `Invalid` with each fault: file and tag as its place.
+    pub async fn check_tags(&self) -> Result<()> {
+        let problems = self
+            .lake
+            .check_tags(&self.tags)
+            .await
+            .or_fail(Kind::Unavailable, "tags", || "the tags cannot be planned on the tables".to_owned())?;
+        if problems.is_empty() {
+            return Ok(());
+        }
+        let details = problems
+            .iter()
+            .map(|p| (format!("{}, `{}`, {}", p.file, p.id, p.field), format!("{}; {}", p.what, p.remedy)))
+            .collect();
+        let message = format!("the tag catalogue is not valid: {} fault(s)", problems.len());
+        Err(AppError::invalid("tag_catalogue", message).with_details(details))
+    }
+
     /// The error for a tag that is not in the catalogue, with the nearest that is.
     pub fn unknown_tag(&self, id: &str) -> AppError {
         let near = crate::suggest::nearest(id, self.tags.defs().iter().map(|d| d.info.id.as_str()));
@@ -383,7 +402,39 @@ pub fn catalog_error(e: kairos_catalog::CatalogError) -> AppError {
         K::Unavailable => Kind::Unavailable,
         _ => Kind::Failure,
     };
-    AppError::new(kind, "catalog", e.to_string()).because(e)
+    AppError::new(kind, catalog_code(&e), e.to_string()).because(e)
+}
+
+/// Each refusal of the catalog has a stable word of its own.
+const fn catalog_code(e: &kairos_catalog::CatalogError) -> &'static str {
+    use kairos_catalog::{CatalogError as E, Illegal};
+    match e {
+        E::NoCampaign(_) => "campaign_not_found",
+        E::NoVersion { .. } => "version_not_found",
+        E::NoUser(_) => "user_not_found",
+        E::UserExists(_) => "user_exists",
+        E::Exists(_) => "campaign_exists",
+        E::OtherId { .. } => "campaign_id",
+        E::Stale { .. } => "stale",
+        E::Findings { .. } => "definition_findings",
+        E::Illegal(Illegal::State { .. }) => "wrong_state",
+        E::Illegal(Illegal::OwnWork { .. }) => "own_work",
+        E::Illegal(Illegal::Changed { .. }) => "content_changed",
+        E::Illegal(Illegal::PastEnd { .. }) => "past_end",
+        E::Illegal(Illegal::System { .. }) => "not_a_person",
+        E::Illegal(Illegal::Reason { .. }) => "reason",
+        E::Wave { .. } => "second_launch",
+        E::KeyReused => "idempotency_key_reused",
+        E::KeyBusy { .. } => "idempotency_key_busy",
+        E::Cursor(_) => "cursor",
+        E::Word { .. } => "word",
+        E::Inactive(_) => "user_inactive",
+        E::Locked { .. } => "catalog_busy",
+        E::Newer { .. } => "catalog_newer",
+        E::Open { .. } => "catalog_unreadable",
+        E::Damaged { .. } | E::Broken(_) => "catalog_damaged",
+        _ => "catalog",
+    }
 }
 
 /// The tag catalogue of the definitions.

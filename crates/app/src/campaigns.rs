@@ -64,6 +64,9 @@ impl App {
     /// Judges a definition against tenant, tags and templates.
     pub async fn check(&self, def: CampaignDef) -> Result<Checked> {
         let mut findings = check_def(&def, &self.tenant);
+        if self.is_over(&def) {
+            findings.push(Severity::Warning, "/end", format!("the end {} has passed; move it to submit this", def.end));
+        }
         let mut members = None;
         match self.condition_of(&def) {
             Ok(condition) => {
@@ -83,6 +86,10 @@ impl App {
         }
         let creatives = self.check_creatives(&def, &mut findings).await?;
         Ok(Checked { content: def.content_hash(), def, findings, members, creatives })
+    }
+
+    pub(crate) fn is_over(&self, def: &CampaignDef) -> bool {
+        def.end.instant(&self.zone).is_some_and(|end| end <= self.now())
     }
 
     async fn check_creatives(&self, def: &CampaignDef, findings: &mut Findings) -> Result<Vec<(String, WorstCase)>> {
@@ -142,15 +149,7 @@ impl App {
 
     /// Keeps a definition and asks for approval. `Invalid` with every finding if it is not sound.
     pub async fn submit(&self, actor: &Actor, def: CampaignDef) -> Result<(Campaign, Checked)> {
-        let checked = self.check(def).await?;
-        if checked.findings.has_errors() {
-            let details = checked.findings.errors().map(|f| (f.pointer.clone(), f.message.clone())).collect::<Vec<_>>();
-            return Err(AppError::invalid(
-                "definition_findings",
-                format!("`{}` cannot be submitted: {} finding(s)", checked.def.id, details.len()),
-            )
-            .with_details(details));
-        }
+        let checked = self.sound(def).await?;
         let now = self.now();
         self.catalog.put(actor, &checked.def, &mut crate::keys::random, now).await.map_err(catalog_error)?;
         let campaign =

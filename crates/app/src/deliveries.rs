@@ -1,24 +1,21 @@
 //! The engine's side of a channel: contacts rendered and addressed, the gate, outcomes and replies.
 
-use crate::{app::App, error::Result, render::Template, runner::Runner};
+use crate::{app::App, error::Result, receipts::Ids, render::Template, runner::Runner};
 use kairos_catalog::Lang;
 use kairos_connect::channel::{
     BoxFuture, Deliveries, Dispatch, Inbound, MessageIn, Offered, ReceiptIn, ReceiptState, RefusalStatus,
-    SubmitOutcome, Submitted, id_form,
+    SubmitOutcome, Submitted,
 };
 use kairos_engine::{ContactView, Input, Outcome};
 use kairos_model::{
     CampaignId, CampaignVersion, Channel, ContactId, ContactState, Disposition, Reason, SubscriberId, Timestamp,
-    hash::FixedMap,
+    hash::FixedMap, sms,
 };
 use kairos_vault::{SuppressRow, SuppressionCause, Vault};
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
 };
-
-/// Message ids kept to match receipts with; the oldest are forgotten first. A centre keeps a message some days.
-const IDS_MAX: usize = 4 << 20;
 
 /// What rendering one campaign version needs.
 pub struct Creatives {
@@ -38,42 +35,6 @@ pub struct ChannelSide {
     creatives: RwLock<BTreeMap<(CampaignId, CampaignVersion), Arc<Creatives>>>,
     source: Arc<App>,
     ids: Mutex<Ids>,
-}
-
-/// Message ids by which receipts name contacts, and what is known of contacts of several segments.
-#[derive(Default)]
-struct Ids {
-    by_id: FixedMap<String, ContactId>,
-    order: std::collections::VecDeque<String>,
-    /// Contact → segments, and how many were delivered. Only of contacts with more than one.
-    long: FixedMap<ContactId, (u8, u8)>,
-}
-
-impl Ids {
-    fn note(&mut self, id: &str, contact: ContactId, segments: u8) {
-        let id = id_form(id);
-        if self.by_id.insert(id.clone(), contact).is_none() {
-            self.order.push_back(id);
-        }
-        if segments > 1 {
-            self.long.entry(contact).or_insert((segments, 0));
-        }
-        while self.order.len() > IDS_MAX {
-            if let Some(old) = self.order.pop_front() {
-                self.by_id.remove(&old);
-            }
-        }
-    }
-    /// Whether a delivery receipt makes the whole contact delivered.
-    fn delivered(&mut self, contact: ContactId) -> bool {
-        match self.long.get_mut(&contact) {
-            None => true,
-            Some((segments, done)) => {
-                *done = done.saturating_add(1);
-                done == segments
-            }
-        }
-    }
 }
 
 impl ChannelSide {
@@ -180,26 +141,23 @@ impl ChannelSide {
         Some(Input::Outcome { contact, outcome })
     }
 
-    /// The contact that a receipt is about: by message id, by the echoed reference, else the only open one to that number.
-    fn contact_of(&self, r: &ReceiptIn) -> Option<ContactId> {
-        let by_id = {
-            let ids = self.ids();
-            r.message_ids.iter().find_map(|id| ids.by_id.get(id).copied())
-        };
+    /// The contact that a receipt is about: by message id (which is given, too), by the echoed reference, else the only
+    /// open one to that number.
+    fn contact_of<'r>(&self, r: &'r ReceiptIn) -> Option<(ContactView, Option<&'r str>)> {
+        let by_id = self.ids().find(&r.message_ids);
         let holder = self.vault.holder(r.from, r.at)?;
-        let engine = self.runner.engine();
-        let contacts = engine.contacts_of(holder);
-        if let Some(contact) = by_id {
-            return contacts.iter().any(|c| c.contact == contact).then_some(contact);
+        let contacts = self.runner.engine().contacts_of(holder);
+        if let Some((id, contact)) = by_id {
+            return contacts.into_iter().find(|c| c.contact == contact).map(|c| (c, Some(id)));
         }
         if let Some(wanted) = r.reference
             && let Some(c) = contacts.iter().find(|c| reference(c.contact) == wanted && c.offered.is_some())
         {
-            return Some(c.contact);
+            return Some((*c, None));
         }
-        let mut open = contacts.iter().filter(|c| self.awaits_receipt(c));
+        let mut open = contacts.into_iter().filter(|c| self.awaits_receipt(c));
         match (open.next(), open.next()) {
-            (Some(only), None) => Some(only.contact),
+            (Some(only), None) => Some((only, None)),
             _ => None,
         }
     }
@@ -213,21 +171,39 @@ impl ChannelSide {
             && !c.seen.has(Disposition::Expired)
     }
 
-    fn receipt(&self, r: &ReceiptIn) -> Option<Input> {
-        let disposition = match r.state {
+    async fn receipt(&self, r: &ReceiptIn) -> Option<Input> {
+        let said = match r.state {
             ReceiptState::Delivered => Disposition::Delivered,
             ReceiptState::Expired => Disposition::Expired,
             ReceiptState::Deleted | ReceiptState::Undeliverable | ReceiptState::Rejected => Disposition::Undelivered,
             ReceiptState::Enroute | ReceiptState::Accepted | ReceiptState::Unknown => return None,
         };
-        let Some(contact) = self.contact_of(r) else {
+        let Some((contact, known)) = self.contact_of(r) else {
             tracing::warn!(from = %r.from, "a receipt that matches no contact");
             return None;
         };
-        if disposition == Disposition::Delivered && !self.ids().delivered(contact) {
-            return None;
+        let id = known.or(r.message_ids.first().map(String::as_str)).unwrap_or_default();
+        if known.is_none() {
+            // the centre's answer went to an earlier process, or is about to be handed over
+            match self.segments(&contact).await {
+                // without ids the segments cannot be told apart
+                Ok(segments) if segments > 1 && id.is_empty() => return None,
+                Ok(segments) => self.ids().note(id, contact.contact, segments),
+                Err(e) => {
+                    tracing::error!(contact = %contact.contact, error = %e, "a receipt of a text whose length is not known");
+                    return None;
+                }
+            }
         }
-        Some(Input::Outcome { contact, outcome: Outcome::Seen(disposition) })
+        let accepted = contact.state == ContactState::Sent;
+        let disposition = self.ids().says(contact.contact, id, said, accepted)?;
+        Some(Input::Outcome { contact: contact.contact, outcome: Outcome::Seen(disposition) })
+    }
+
+    /// How many segments a contact's text has.
+    async fn segments(&self, c: &ContactView) -> Result<u8> {
+        let creatives = self.creatives(c.campaign, c.version).await?;
+        Ok(sms::segments(&creatives.text(c.subscriber, &self.vault)?).min(u8::MAX.into()) as u8)
     }
 
     fn message(&self, m: &MessageIn, inputs: &mut Vec<Input>, suppress: &mut Vec<SuppressRow>) {
@@ -286,7 +262,7 @@ impl Deliveries for ChannelSide {
             let (mut inputs, mut suppress) = (Vec::new(), Vec::new());
             for i in &inbound {
                 match i {
-                    Inbound::Receipt(r) => inputs.extend(self.receipt(r)),
+                    Inbound::Receipt(r) => inputs.extend(self.receipt(r).await),
                     Inbound::Message(m) => self.message(m, &mut inputs, &mut suppress),
                 }
             }

@@ -5,8 +5,10 @@ use kairos_model::TenantId;
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 use std::{
-    fs::{self, File, OpenOptions},
+    collections::BTreeSet,
+    fs::{self, DirBuilder, File, OpenOptions},
     io::Write,
+    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
 };
 
@@ -21,13 +23,20 @@ struct Version {
     tenant: u16,
     /// Grows with each opening by an engine: a process that lost its lock cannot write for a later one.
     epoch: u64,
+    /// Stores that were there when the directory was last opened: one that is gone since is a loss, never a fresh start.
+    #[serde(default)]
+    stores: BTreeSet<String>,
 }
+
+/// What a directory holds once it is in use, each by a file or folder that tells it.
+const STORES: [&str; 4] = ["catalog.sqlite", "journal", "lake/MANIFEST.json", "vault"];
 
 /// An open, locked data directory. The lock ends with the value.
 pub struct DataDir {
     root: PathBuf,
     tenant: TenantId,
     epoch: u64,
+    stores: BTreeSet<String>,
     _lock: File,
 }
 
@@ -35,8 +44,14 @@ impl DataDir {
     /// Opens or creates. `Unavailable` if another process holds it, `Failure` if its format is newer or broken.
     pub fn open(root: &Path, tenant: TenantId) -> Result<Self> {
         let shown = root.display();
-        fs::create_dir_all(root)
+        // owner only: the catalog holds who may do what
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(root)
             .or_fail(Kind::Unavailable, "data_directory", || format!("cannot create the data directory `{shown}`"))?;
+        // before the lock: somebody else's folder gets no file of ours
+        Self::refuse_foreign(root)?;
         let lock_path = root.join("LOCK");
         let lock = OpenOptions::new().create(true).truncate(false).write(true).open(&lock_path).or_fail(
             Kind::Unavailable,
@@ -52,28 +67,47 @@ impl DataDir {
             ));
         }
         let version = Self::read_version(root)?;
-        let (tenant, epoch) = match version {
-            Some(v) => (TenantId(v.tenant), v.epoch + 1),
-            None => {
-                let foreign = fs::read_dir(root)
-                    .or_fail(Kind::Unavailable, "data_directory", || format!("cannot list `{shown}`"))?
-                    .filter_map(std::result::Result::ok)
-                    .find(|e| e.file_name() != "LOCK");
-                if let Some(entry) = foreign {
-                    return Err(AppError::invalid(
-                        "not_a_data_directory",
+        let (tenant, epoch, stores) = match version {
+            Some(v) => {
+                if let Some(lost) = v.stores.iter().find(|s| !root.join(s).exists()) {
+                    return Err(AppError::failure(
+                        "data_directory_broken",
                         format!(
-                            "`{shown}` is not empty and no Kairos data directory (it holds `{}` but no VERSION); give an empty or new directory",
-                            entry.file_name().to_string_lossy()
+                            "`{}` is gone from the data directory; nothing was opened or made anew, restore it from a backup",
+                            root.join(lost).display()
                         ),
                     ));
                 }
-                (tenant, 1)
+                (TenantId(v.tenant), v.epoch + 1, v.stores)
+            }
+            None => {
+                (tenant, 1, BTreeSet::new())
             }
         };
-        let dir = Self { root: root.to_owned(), tenant, epoch, _lock: lock };
+        let dir = Self { root: root.to_owned(), tenant, epoch, stores, _lock: lock };
         dir.write_version()?;
         Ok(dir)
+    }
+
+    fn refuse_foreign(root: &Path) -> Result<()> {
+        if Self::exists(root) {
+            return Ok(());
+        }
+        let shown = root.display();
+        let foreign = fs::read_dir(root)
+            .or_fail(Kind::Unavailable, "data_directory", || format!("cannot list `{shown}`"))?
+            .filter_map(std::result::Result::ok)
+            .find(|e| e.file_name() != "LOCK" && e.file_name() != "VERSION.tmp");
+        match foreign {
+            None => Ok(()),
+            Some(entry) => Err(AppError::invalid(
+                "not_a_data_directory",
+                format!(
+                    "`{shown}` is not empty and no Kairos data directory (it holds `{}` but no VERSION); give an empty or new directory",
+                    entry.file_name().to_string_lossy()
+                ),
+            )),
+        }
     }
 
     /// Whether there is a data directory at `root` at all.
@@ -109,9 +143,25 @@ impl DataDir {
         Ok(Some(version))
     }
 
+    /// Notes which stores there are, so that one lost later is missed. Called when everything is open.
+    pub fn note_stores(&mut self) -> Result<()> {
+        let there: BTreeSet<String> =
+            STORES.iter().filter(|s| self.root.join(s).exists()).map(|s| (*s).to_owned()).collect();
+        if there != self.stores {
+            self.stores = there;
+            self.write_version()?;
+        }
+        Ok(())
+    }
+
     fn write_version(&self) -> Result<()> {
-        let version =
-            Version { product: "kairos".to_owned(), format: FORMAT, tenant: self.tenant.0, epoch: self.epoch };
+        let version = Version {
+            product: "kairos".to_owned(),
+            format: FORMAT,
+            tenant: self.tenant.0,
+            epoch: self.epoch,
+            stores: self.stores.clone(),
+        };
         let text =
             serde_json::to_string_pretty(&version).or_fail(Kind::Failure, "internal", || "VERSION".to_owned())?;
         write_atomic(&self.root.join("VERSION"), text.as_bytes())
@@ -164,6 +214,21 @@ mod tests {
         assert_eq!((second.kind, second.code), (Kind::Unavailable, "data_directory_held"));
         drop(first);
         assert_eq!(DataDir::open(&root, TenantId(1)).unwrap().epoch(), 2);
+    }
+
+    #[test]
+    fn a_store_that_is_gone_is_missed() {
+        let temp = tempfile::tempdir().unwrap();
+        let root = temp.path().join("data");
+        let mut dir = DataDir::open(&root, TenantId(1)).unwrap();
+        fs::create_dir(root.join("vault")).unwrap();
+        dir.note_stores().unwrap();
+        drop(dir);
+        drop(DataDir::open(&root, TenantId(1)).unwrap());
+        fs::remove_dir(root.join("vault")).unwrap();
+        let e = DataDir::open(&root, TenantId(1)).err().unwrap();
+        assert_eq!((e.kind, e.code), (Kind::Failure, "data_directory_broken"));
+        assert!(e.message.contains("vault` is gone from the data directory"), "{e}");
     }
 
     #[test]

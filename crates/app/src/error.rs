@@ -67,11 +67,14 @@ impl fmt::Display for AppError {
         for (place, text) in &self.details {
             write!(f, "\n  {place}: {text}")?;
         }
+        // many errors repeat their source in their own text
+        let mut said = self.message.clone();
         let mut cause = self.cause.as_deref().map(|c| c as &dyn StdError);
         while let Some(c) = cause {
             let text = c.to_string();
-            if !self.message.contains(&text) {
+            if !said.contains(&text) {
                 write!(f, "\n  because: {text}")?;
+                said.push_str(&text);
             }
             cause = c.source();
         }

@@ -18,6 +18,19 @@ use std::{
 /// Chunks read ahead of the writer: one being made, one waiting, one being written.
 const CHUNKS_AHEAD: usize = 1;
 
+/// Most kinds of fault that are told apart in the answer to one import; the quarantine table has them all.
+const FAULTS_MAX: usize = 20;
+
+/// One kind of fault in a file: where it was first seen and how often.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Fault {
+    pub field: Option<String>,
+    pub reason: String,
+    pub rows: u64,
+    /// 1-based row of the file.
+    pub first_row: u64,
+}
+
 /// What became of one file.
 #[derive(Clone, Debug)]
 pub struct Imported {
@@ -27,6 +40,8 @@ pub struct Imported {
     /// The same content had been imported before: nothing was done.
     pub known: bool,
     pub seconds: f64,
+    /// Why rows were quarantined, in the order of their first row.
+    pub faults: Vec<Fault>,
 }
 
 impl App {
@@ -78,23 +93,24 @@ impl App {
         let now = self.now();
         let meta = ImportMeta {
             file_name: file_name.clone(),
-            content_hash: blake3::Hash::from_bytes(hash).to_hex().to_string(),
+            content_hash: identity(hash, layout),
             layout: layout.id.clone(),
             table: layout.table.name.to_owned(),
             mode: mode(layout.mode),
             as_of: as_of.or(layout.as_of).unwrap_or(now),
             imported_at: now,
         };
-        let done = |counts, known| Imported {
+        let done = |counts, known, faults| Imported {
             file: file_name.clone(),
             table: layout.table.name.to_owned(),
             counts,
             known,
             seconds: started.elapsed().as_secs_f64(),
+            faults,
         };
         if let Some(record) = self.lake.known_file(&meta) {
             let read = record.counts.read;
-            return Ok(done(Counts { read, accepted: 0, duplicate: read, quarantined: 0 }, true));
+            return Ok(done(Counts { read, accepted: 0, duplicate: read, quarantined: 0 }, true, Vec::new()));
         }
         progress.begin(&format!("import {file_name}"), size);
         let as_of = meta.as_of;
@@ -103,6 +119,7 @@ impl App {
         let mut import = self.lake.begin_import(meta).map_err(lake_error)?;
         let options = ReadOptions::new(self.plan.clone(), self.currency, self.vault.derived_key("row keys"));
         let mut resolver = Resolver::new(self, layout.table, as_of);
+        let (mut read, mut faults) = (0, Vec::new());
         let (sender, chunks) = mpsc::sync_channel(CHUNKS_AHEAD);
         thread::scope(|scope| -> Result<()> {
             let reader = scope.spawn(move || match layout.file.format {
@@ -113,21 +130,40 @@ impl App {
             for chunk in &chunks {
                 progress.advance(chunk.bytes_read.saturating_sub(at));
                 at = chunk.bytes_read;
-                push(&mut import, &mut resolver, chunk).inspect_err(|_| tracing::debug!("import given up"))?;
+                read += chunk.read;
+                push(&mut import, &mut resolver, chunk, &mut faults)
+                    .inspect_err(|_| tracing::debug!("import given up"))?;
             }
             match reader.join() {
                 Ok(outcome) => outcome,
                 Err(_) => Err(AppError::failure("internal", format!("reading `{}` ended in a panic", path.display()))),
             }
         })?;
+        if read == 0 && (size == 0 || layout.mode == layout::Mode::Snapshot) {
+            // a snapshot without rows would empty its table
+            return Err(AppError::invalid(
+                "import_file",
+                format!("`{}` holds no row; nothing was imported, fetch it again", path.display()),
+            ));
+        }
         let counts = import.commit().map_err(lake_error)?;
-        let done = done(counts, false);
+        let mut done = done(counts, false, faults);
+        done.faults.sort_by_key(|f| f.first_row);
         progress.end(&format!(
             "{}: {} read, {} accepted, {} duplicate, {} quarantined",
             done.file, counts.read, counts.accepted, counts.duplicate, counts.quarantined
         ));
         Ok(done)
     }
+}
+
+/// What an import is known by: the file's bytes and the reading of them. A layout that was mended reads the file anew,
+/// and rows that were taken before are duplicates by their keys.
+fn identity(content: [u8; 32], layout: &Layout) -> String {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&content);
+    hasher.update(format!("{:?}", (&layout.key, &layout.key_space, &layout.file, &layout.columns)).as_bytes());
+    hasher.finalize().to_hex().to_string()
 }
 
 fn mode(m: layout::Mode) -> Mode {
@@ -138,15 +174,30 @@ fn mode(m: layout::Mode) -> Mode {
     }
 }
 
-fn push(import: &mut Import, resolver: &mut Resolver<'_>, chunk: Chunk) -> Result<()> {
+fn push(import: &mut Import, resolver: &mut Resolver<'_>, chunk: Chunk, faults: &mut Vec<Fault>) -> Result<()> {
     let resolved = resolver.resolve(chunk)?;
     let keys: Vec<RowKey> = resolved.keys.into_iter().map(RowKey).collect();
     let fail = |e| AppError::new(Kind::Failure, "import", "cannot write to the lake").because(e);
     import.push(&resolved.batch, &keys).map_err(fail)?;
     for reject in resolved.rejects {
+        count(faults, &reject);
         import.reject(reject).map_err(fail)?;
     }
     Ok(())
+}
+
+fn count(faults: &mut Vec<Fault>, reject: &kairos_lake::Reject) {
+    if let Some(fault) = faults.iter_mut().find(|f| f.field == reject.field && f.reason == reject.reason) {
+        fault.rows += 1;
+        fault.first_row = fault.first_row.min(reject.row);
+    } else if faults.len() < FAULTS_MAX {
+        faults.push(Fault {
+            field: reject.field.clone(),
+            reason: reject.reason.clone(),
+            rows: 1,
+            first_row: reject.row,
+        });
+    }
 }
 
 type Sender = mpsc::SyncSender<Chunk>;

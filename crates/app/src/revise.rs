@@ -5,7 +5,7 @@ use crate::{
     campaigns::Checked,
     error::{AppError, Kind, Result},
 };
-use kairos_catalog::{Actor, Campaign, CampaignDef, CampaignState, Step};
+use kairos_catalog::{Actor, Campaign, CampaignDef, CampaignState, Severity, Step};
 
 impl App {
     /// Keeps a definition under an id that was never used, and asks for approval. `Conflict` if the id is taken.
@@ -59,8 +59,13 @@ impl App {
         Ok(campaign)
     }
 
-    async fn sound(&self, def: CampaignDef) -> Result<Checked> {
-        let checked = self.check(def).await?;
+    /// Judges a definition; `Invalid` with every finding if it has errors.
+    pub(crate) async fn sound(&self, def: CampaignDef) -> Result<Checked> {
+        let mut checked = self.check(def).await?;
+        if self.is_over(&checked.def) {
+            // nothing is kept of what the catalog would refuse to submit
+            checked.findings.push(Severity::Error, "/end", format!("the end {} has passed; move it", checked.def.end));
+        }
         if !checked.findings.has_errors() {
             return Ok(checked);
         }

@@ -75,7 +75,7 @@ impl Config {
         for &(key, flag, variable, default, secret) in SETTINGS {
             let (value, source) = if let Some(v) = flag_of(cli, key) {
                 (Some(v), Source::Flag(flag))
-            } else if let Some(v) = env(variable) {
+            } else if let Some(v) = env(variable).filter(|v| !v.is_empty()) {
                 (Some(v), Source::Environment(variable))
             } else if let (Some(v), Some(path)) = (table.get(key), &file) {
                 let text = match v {
@@ -121,9 +121,13 @@ impl Config {
             _ => Err(self.wrong("smpp_window", text, "a number from 1 to 1000")),
         }
     }
-    fn wrong(&self, key: &str, value: &str, expected: &str) -> AppError {
-        let source = self.0.iter().find(|s| s.key == key).map_or(Source::Default, |s| s.source.clone());
+    /// An error about a value, with the place it came from.
+    pub fn wrong(&self, key: &str, value: &str, expected: &str) -> AppError {
+        let source = self.source(key);
         AppError::invalid("configuration", format!("`{key}` is `{value}` ({source}); expected {expected}"))
+    }
+    pub fn source(&self, key: &str) -> Source {
+        self.0.iter().find(|s| s.key == key).map_or(Source::Default, |s| s.source.clone())
     }
 }
 

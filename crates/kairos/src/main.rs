@@ -38,7 +38,7 @@ fn main() -> ExitCode {
 
 fn start(cli: &Cli) -> Result<Output> {
     let config = Config::resolve(cli, &|name| std::env::var(name).ok())?;
-    logging(&config);
+    logging(&config)?;
     match &cli.command {
         Command::Completion { shell } => {
             clap_complete::generate(*shell, &mut Cli::command(), "kairos", &mut std::io::stdout());
@@ -67,7 +67,19 @@ async fn with_runtime(cli: &Cli, config: &Config) -> Result<Output> {
     {
         return Ok(output);
     }
-    let app = Arc::new(App::open(options(config, &data)?).await?);
+    let options = options(config, &data)?;
+    let makes = matches!(cli.command, Command::Serve(_) | Command::Import(_) | Command::User(args::UserCommand::Add { .. }));
+    if !makes && !data.join("VERSION").exists() && !data.join("LOCK").exists() && is_empty(&data) {
+        return Err(AppError::not_found(
+            "data_directory",
+            format!(
+                "there is no data directory `{}` ({}); `kairos import` makes one",
+                data.display(),
+                config.source("data")
+            ),
+        ));
+    }
+    let app = Arc::new(App::open(options).await?);
     if matches!(cli.command, Command::Serve(_)) {
         serve::run(app, config, cli.global.quiet).await?;
         return Ok(Output::default());
@@ -95,13 +107,23 @@ fn options(config: &Config, data: &Path) -> Result<Options> {
     Ok(options)
 }
 
-fn logging(config: &Config) {
-    let filter = tracing_subscriber::EnvFilter::try_new(config.get("log").unwrap_or("info"))
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+/// A folder that holds nothing, or none at all.
+fn is_empty(folder: &Path) -> bool {
+    match std::fs::read_dir(folder) {
+        Ok(mut entries) => entries.next().is_none(),
+        Err(e) => e.kind() == std::io::ErrorKind::NotFound,
+    }
+}
+
+fn logging(config: &Config) -> Result<()> {
+    let text = config.get("log").unwrap_or("info");
+    let filter = tracing_subscriber::EnvFilter::try_new(text)
+        .map_err(|e| config.wrong("log", text, "a filter such as `info` or `kairos_engine=debug`").because(e))?;
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     if subscriber.json().try_init().is_err() {
         eprintln!("logging was set up twice");
     }
+    Ok(())
 }
 
 fn explain_config(config: &Config, json: bool) -> Output {
@@ -115,7 +137,7 @@ fn explain_config(config: &Config, json: bool) -> Output {
             config
                 .settings()
                 .iter()
-                .map(|s| serde_json::json!({"key": s.key, "value": shown(s), "source": s.source.to_string()}))
+                .map(|s| serde_json::json!({"key": s.key, "value": s.value.as_ref().map(|_| shown(s)), "source": s.source.to_string()}))
                 .collect(),
         )
     };

@@ -51,7 +51,7 @@ async fn list(app: &App, limit: u32, context: &Context<'_>) -> Result<Output> {
         let entries: Vec<_> = page
             .items
             .iter()
-            .map(|e| json!({"seq": e.seq, "at": e.at.to_string(), "user": e.user_name, "action": e.action}))
+            .map(|e| json!({"seq": e.seq, "at": e.at.to_string(), "user": e.user_name, "action": e.action, "subject": e.subject}))
             .collect();
         json!({ "entries": entries })
     };
@@ -59,9 +59,9 @@ async fn list(app: &App, limit: u32, context: &Context<'_>) -> Result<Output> {
         let rows: Vec<Vec<String>> = page
             .items
             .iter()
-            .map(|e| vec![e.seq.to_string(), shown(e.at, &app.zone), e.user_name.clone(), e.action.clone()])
+            .map(|e| vec![e.seq.to_string(), shown(e.at, &app.zone), e.user_name.clone(), e.action.clone(), e.subject.clone()])
             .collect();
-        table(&["entry", "at", "who", "what"], &rows)
+        table(&["entry", "at", "who", "what", "to"], &rows)
     };
     Ok(Output::either(context.json, value, text))
 }

@@ -41,33 +41,37 @@ fn view(e: &Explained) -> Value {
 }
 
 fn text(app: &App, e: &Explained, lang: Lang) -> String {
+    let word = |zh: &'static str, en: &'static str| if lang == Lang::Zh { zh } else { en };
     let mut lines = vec![format!(
-        "{} at {}: {}{}",
+        "{} {}: {}{}",
         e.subscriber,
         shown(e.at, &app.zone),
-        if e.reachable { "has a number" } else { "has no number" },
-        if e.suppressed { ", suppressed" } else { "" }
+        if e.reachable { word("有号码", "has a number") } else { word("没有号码", "has no number") },
+        if e.suppressed { word("，在黑名单中", ", suppressed") } else { "" }
     )];
     for s in &e.standings {
         lines.push(format!("\n{} ({})", s.campaign, s.state));
         lines.extend(s.condition.iter().map(|c| format!("  {c}")));
         for (wave, state, reason) in &s.waves {
             let why = reason.map_or(String::new(), |r| format!(" ({})", names(&[r], lang)[0]));
-            lines.push(format!("  wave {}: {}{why}", wave.0, state.name()));
+            lines.push(format!("  {} {}: {}{why}", word("波次", "wave"), wave.0, state.name()));
         }
         for (at, verdict, reasons) in &s.decisions {
             let why = if reasons.is_empty() { String::new() } else { format!(": {}", names(reasons, lang).join(", ")) };
-            lines.push(format!("  decided {} {verdict}{why}", shown(*at, &app.zone)));
+            lines.push(format!("  {} {} {verdict}{why}", word("决定", "decided"), shown(*at, &app.zone)));
         }
         for c in &s.contacts {
             let seen: Vec<_> = c.seen.iter().map(|d| if lang == Lang::Zh { d.zh() } else { d.name() }).collect();
-            lines.push(format!("  contact {} {} {}", c.contact, c.state.name(), seen.join(", ")).trim_end().to_owned());
+            lines.push(format!("  {} {} {} {}", word("接触", "contact"), c.contact, c.state.name(), seen.join(", ")).trim_end().to_owned());
         }
         if s.now.is_empty() {
-            lines.push("  now: nothing speaks against a contact".to_owned());
+            lines.push(word("  现在：可以接触", "  now: nothing speaks against a contact").to_owned());
         } else {
-            let free = s.free_at.map_or(String::new(), |t| format!("; caps are free at {}", shown(t, &app.zone)));
-            lines.push(format!("  now: {}{free}", names(&s.now, lang).join(", ")));
+            let free = s.free_at.map_or(String::new(), |t| {
+                format!("{}{}", word("；接触频次自此允许：", "; caps are free at "), shown(t, &app.zone))
+            });
+            let joined = names(&s.now, lang).join(word("、", ", "));
+            lines.push(format!("  {}{joined}{free}", word("现在：", "now: ")));
         }
     }
     lines.join("\n")

@@ -9,19 +9,22 @@ use kairos_app::{App, Imported, Result, absolute};
 use serde_json::json;
 
 pub fn run(app: &App, args: &Import, context: &Context<'_>) -> Result<Output> {
-    let name = match app.layout(&args.layout) {
-        Ok(layout) => Ok(layout),
-        // a path is the caller's, not this process's
-        Err(e) if e.code == "layout" && e.kind == kairos_app::error::Kind::NotFound => {
-            app.layout(&absolute(&context.folder, args.layout.as_ref()).to_string_lossy()).map_err(|_| e)
-        }
-        Err(e) => Err(e),
+    // a path is the caller's, not this process's
+    let layout = match app.definitions.text(&format!("layouts/{}.toml", args.layout)) {
+        Some(_) => app.layout(&args.layout)?,
+        None => app.layout(&absolute(&context.folder, args.layout.as_ref()).to_string_lossy())?,
     };
-    let layout = name?;
     let as_of = args.as_of.as_deref().map(|t| time(t, &app.zone)).transpose()?;
     let mut done = Vec::with_capacity(args.files.len());
     for file in &args.files {
-        done.push(app.import(&layout, &absolute(&context.folder, file), as_of, context.progress)?);
+        match app.import(&layout, &absolute(&context.folder, file), as_of, context.progress) {
+            Ok(imported) => done.push(imported),
+            Err(mut e) => {
+                // each file is whole or not at all: say which are in
+                e.details.extend(done.iter().map(|i| (i.file.clone(), format!("imported, {} rows", i.counts.read))));
+                return Err(e);
+            }
+        }
     }
     Ok(Output::either(context.json, || json!({ "imports": done.iter().map(view).collect::<Vec<_>>() }), || text(&done)))
 }
@@ -31,6 +34,8 @@ fn view(i: &Imported) -> serde_json::Value {
         "file": i.file, "table": i.table, "known": i.known, "seconds": i.seconds,
         "read": i.counts.read, "accepted": i.counts.accepted,
         "duplicate": i.counts.duplicate, "quarantined": i.counts.quarantined,
+        "faults": i.faults.iter().map(|f| json!({"field": f.field, "reason": f.reason, "rows": f.rows,
+            "first_row": f.first_row})).collect::<Vec<_>>(),
     })
 }
 
@@ -50,5 +55,23 @@ fn text(done: &[Imported]) -> String {
             ]
         })
         .collect();
-    table(&["file", "table", "read", "accepted", "duplicate", "quarantined", "rows/s"], &rows)
+    let mut text = table(&["file", "table", "read", "accepted", "duplicate", "quarantined", "rows/s"], &rows);
+    let faults: Vec<Vec<String>> = done
+        .iter()
+        .flat_map(|i| i.faults.iter().map(move |f| (i, f)))
+        .map(|(i, f)| {
+            vec![
+                i.file.clone(),
+                f.first_row.to_string(),
+                f.field.clone().unwrap_or_else(|| "-".to_owned()),
+                grouped(f.rows),
+                f.reason.clone(),
+            ]
+        })
+        .collect();
+    if !faults.is_empty() {
+        text.push_str("\nquarantined\n");
+        text.push_str(&table(&["file", "first row", "field", "rows", "why"], &faults));
+    }
+    text
 }

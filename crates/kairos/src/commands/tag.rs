@@ -14,7 +14,7 @@ pub async fn run(app: &App, command: &TagCommand, context: &Context<'_>) -> Resu
         TagCommand::List { category } => list(app, category.as_deref(), context),
         TagCommand::Show { id } => show(app, id, context),
         TagCommand::Compute { as_of } => compute(app, as_of.as_deref(), context).await,
-        TagCommand::Check => check(app, context),
+        TagCommand::Check => check(app, context).await,
     }
 }
 
@@ -145,8 +145,9 @@ async fn compute(app: &App, as_of: Option<&str>, context: &Context<'_>) -> Resul
     Ok(Output::either(context.json, value, text))
 }
 
-fn check(app: &App, context: &Context<'_>) -> Result<Output> {
-    // a catalogue that does not load never gets this far: every fault is an error of the opening
+async fn check(app: &App, context: &Context<'_>) -> Result<Output> {
+    // names, types and cycles are judged when the catalogue is loaded; here each definition is planned on the tables
+    app.check_tags().await?;
     let mut categories: Vec<&str> = app.tags.defs().iter().map(|d| d.category.as_str()).collect();
     categories.sort_unstable();
     categories.dedup();

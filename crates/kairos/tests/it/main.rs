@@ -1,0 +1,10 @@
+//! Stories of the whole program, each in a process of its own.
+
+mod cli;
+mod cli_broken;
+mod cli_campaign;
+mod cli_import;
+mod cli_privacy;
+mod demo;
+mod kill;
+mod world;
