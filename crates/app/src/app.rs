@@ -11,17 +11,21 @@ use crate::{
     runner::{Runner, Running},
 };
 use kairos_catalog::{Campaign, CampaignFilter, CampaignState, Catalog, TenantConfig};
+use kairos_decide::RunState;
 use kairos_engine::{AudienceHash, Engine, EngineConfig, Input, Output, Recovered, StartWave};
 use kairos_journal::{Journal, JournalConfig, RealDisk};
 use kairos_lake::{Lake, LakeOptions, Sets, TagCatalogue};
 use kairos_model::{
     CampaignClass, Channel, Currency, NumberPlan, PlaybookId, SnapshotId, SubscriberId, Timestamp, Zone,
-    clock::SharedClock,
+    clock::SharedClock, hash,
 };
 use kairos_vault::{SystemEntropy, Vault};
 use std::{
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
 };
 use tokio::sync::Mutex as AsyncMutex;
 
@@ -35,11 +39,22 @@ pub struct Options {
     pub lake: LakeOptions,
     /// Most submits without an answer, of all binds together.
     pub sms_window: u32,
+    /// Where salts come from: the system's random bytes, or a seed for a run that must come out the same. Tokens and
+    /// keys are the system's always.
+    pub salt_seed: Option<u64>,
 }
 
 impl Options {
     pub fn new(data: impl Into<PathBuf>, definitions: Definitions, clock: SharedClock) -> Self {
-        Self { data: data.into(), definitions, key_file: None, clock, lake: LakeOptions::default(), sms_window: 64 }
+        Self {
+            data: data.into(),
+            definitions,
+            key_file: None,
+            clock,
+            lake: LakeOptions::default(),
+            sms_window: 64,
+            salt_seed: None,
+        }
     }
 }
 
@@ -59,9 +74,10 @@ pub struct App {
     pub library: Arc<DirLibrary>,
     pub recovered: Recovered,
     running: Running,
+    salt_seed: Option<u64>,
+    salts_drawn: AtomicU64,
     /// Playbook and facts in force as we made them; also keeps two refreshes apart.
     in_force: AsyncMutex<InForce>,
-    settled: Arc<Mutex<Vec<(kairos_model::CampaignId, kairos_model::WaveNo)>>>,
 }
 
 #[derive(Default)]
@@ -110,15 +126,7 @@ impl App {
             })?;
         let (book, facts) = library.newest(engine.in_force())?;
         dir.note_stores()?;
-        let settled: Arc<Mutex<Vec<_>>> = Arc::default();
-        let seen = settled.clone();
-        let observer = Arc::new(move |outputs: &[Output]| {
-            for o in outputs {
-                if let Output::WaveSettled { campaign, wave } = o {
-                    seen.lock().unwrap_or_else(PoisonError::into_inner).push((*campaign, *wave));
-                }
-            }
-        });
+        let observer = Arc::new(|_: &[Output]| {});
         let on_fatal = Arc::new(|e: &kairos_engine::EngineError| {
             // nothing may go on after a failed sync: what the disk holds is unknown until it is read again
             eprintln!("fatal: the engine has failed: {e}; end and start again");
@@ -138,13 +146,25 @@ impl App {
             library,
             recovered,
             running,
+            salt_seed: options.salt_seed,
+            salts_drawn: AtomicU64::new(0),
             in_force: AsyncMutex::new(InForce { book, facts }),
-            settled,
             definitions,
             tenant,
         };
         app.in_step().await?;
         Ok(app)
+    }
+
+    /// Draws salts; see [`Options::salt_seed`].
+    pub(crate) fn salts(&self) -> impl FnMut(&mut [u8]) + Send + '_ {
+        |bytes| match self.salt_seed {
+            None => keys::random(bytes),
+            Some(seed) => bytes.chunks_mut(8).for_each(|chunk| {
+                let n = self.salts_drawn.fetch_add(1, Relaxed);
+                chunk.copy_from_slice(&hash::salted(seed, n).to_le_bytes()[..chunk.len()]);
+            }),
+        }
     }
 
     pub fn runner(&self) -> &Runner {
@@ -171,6 +191,10 @@ impl App {
         for c in
             campaigns.iter().filter(|c| matches!(c.state, CampaignState::Running { .. } | CampaignState::Paused { .. }))
         {
+            let held = self.runner().engine().book().and_then(|b| b.campaign(c.id)).map(|k| k.run);
+            if matches!(c.state, CampaignState::Running { .. }) && held == Some(RunState::Paused) {
+                self.runner().handle(vec![Input::Resume(c.id)]).await?;
+            }
             for wave in self.catalog.waves(&c.slug).await.map_err(catalog_error)? {
                 if self.runner().engine().sums(c.id, wave.start.wave).is_none() {
                     self.start_in_engine(c, &wave.start).await?;
@@ -217,12 +241,12 @@ impl App {
     /// Makes a playbook and facts of what the stores say now, and swaps them in if they differ from those in force.
     pub async fn refresh(&self) -> Result<()> {
         let mut in_force = self.in_force.lock().await;
-        let mut inputs = Vec::new();
+        let (mut inputs, mut next) = (Vec::new(), InForce::default());
         let facts = self.build_facts(in_force.facts.as_ref()).await?;
         if let Some(facts) = facts {
             facts.save(self.library.facts_folder())?;
             inputs.push(Input::SwapFacts(facts.id));
-            in_force.facts = Some(facts);
+            next.facts = Some(facts);
         }
         let mut book = self.build_book().await?;
         let same = in_force.book.as_ref().is_some_and(|b| BookFile { id: b.id, ..book.clone() } == *b);
@@ -231,10 +255,21 @@ impl App {
             book.compile()?;
             book.save(self.library.books_folder())?;
             inputs.push(Input::SwapPlaybook(PlaybookId(book.id)));
-            in_force.book = Some(book);
+            next.book = Some(book);
         }
         if !inputs.is_empty() {
             self.runner().handle(inputs).await?;
+        }
+        // only what the engine has taken is in force
+        in_force.facts = next.facts.or(in_force.facts.take());
+        in_force.book = next.book.or(in_force.book.take());
+        Ok(())
+    }
+
+    /// [`App::refresh`], where there is a campaign that decides by it.
+    pub async fn refresh_if_running(&self) -> Result<()> {
+        if self.campaigns().await?.iter().any(|c| run_state(&c.state).is_some()) {
+            self.refresh().await?;
         }
         Ok(())
     }
@@ -267,7 +302,7 @@ impl App {
         let at = c.def.start.instant(&self.zone).unwrap_or(now);
         let period = self.tenant.holdout_period(at);
         let actor = kairos_catalog::Actor::system();
-        let holdout = self.catalog.holdout(&actor, &period, &mut keys::random, now).await.map_err(catalog_error)?;
+        let holdout = self.catalog.holdout(&actor, &period, &mut self.salts(), now).await.map_err(catalog_error)?;
         Ok(Some(holdout.salt))
     }
 
@@ -287,9 +322,12 @@ impl App {
         facts.do_not_disturb = set("SELECT subscriber FROM subscriber WHERE do_not_disturb".to_owned()).await?;
         for &class in CampaignClass::ALL {
             for channel in [Channel::Sms, Channel::Mms, Channel::Outbound] {
+                // a change of mind is a new row: the newest counts, and of two at one instant the refusal
                 let of = |granted: &str| {
                     format!(
-                        "SELECT subscriber FROM consent WHERE purpose = '{class}' AND channel = '{channel}' AND {granted}"
+                        "SELECT subscriber FROM (SELECT subscriber, granted, row_number() OVER (PARTITION BY subscriber \
+                         ORDER BY at DESC, granted ASC) AS n FROM consent WHERE purpose = '{class}' AND channel = '{channel}') \
+                         WHERE n = 1 AND {granted}"
                     )
                 };
                 let agreement = Agreement { granted: set(of("granted")).await?, denied: set(of("NOT granted")).await? };
@@ -360,11 +398,6 @@ impl App {
 
     pub(crate) async fn facts_in_force(&self) -> Option<SnapshotFacts> {
         self.in_force.lock().await.facts.clone()
-    }
-
-    /// Waves of which nothing is open any more, since the last call.
-    pub fn take_settled(&self) -> Vec<(kairos_model::CampaignId, kairos_model::WaveNo)> {
-        std::mem::take(&mut *self.settled.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 

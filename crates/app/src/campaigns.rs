@@ -11,11 +11,10 @@ use kairos_catalog::{
 };
 use kairos_decide::Playbook;
 use kairos_engine::{Input, Waterfall};
-use kairos_model::{CampaignId, PlaybookId, Reason, Timestamp};
+use kairos_model::{CampaignId, Channel, PlaybookId, Reason, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Characters of the longest name that a template is checked with where no name is known: four of the longest Chinese
-/// surnames' bearers' names on record have so many; longer ones are sent all the same, and counted.
+/// Characters of a name with which a template is checked for its worst case: names are not read for it.
 const NAME_LONGEST: usize = 10;
 
 /// A definition judged: findings, how many it would reach, what its creatives cost at most.
@@ -151,9 +150,11 @@ impl App {
     pub async fn submit(&self, actor: &Actor, def: CampaignDef) -> Result<(Campaign, Checked)> {
         let checked = self.sound(def).await?;
         let now = self.now();
-        self.catalog.put(actor, &checked.def, &mut crate::keys::random, now).await.map_err(catalog_error)?;
+        self.catalog.put(actor, &checked.def, &mut self.salts(), now).await.map_err(catalog_error)?;
         let campaign =
             self.catalog.step(actor, &checked.def.id, &Step::Submit, &self.tenant, now).await.map_err(catalog_error)?;
+        // an approval that this edit voided holds nobody any longer
+        self.refresh().await?;
         Ok((campaign, checked))
     }
 
@@ -171,6 +172,15 @@ impl App {
         let launched = self.catalog.waves(slug).await.map_err(catalog_error)?;
         let next =
             before.def.waves.iter().filter(|w| launched.iter().all(|l| l.start.wave.0 != w.no)).min_by_key(|w| w.no);
+        if before.def.channel != Channel::Sms {
+            return Err(AppError::unavailable(
+                "no_transport",
+                format!(
+                    "`{slug}` goes by {}, and only sms has a transport in this program yet; nothing was launched",
+                    before.def.channel
+                ),
+            ));
+        }
         let Some(wave) = next else {
             return Err(AppError::conflict(
                 "second_launch",
@@ -230,8 +240,9 @@ impl App {
 
     pub async fn resume(&self, actor: &Actor, slug: &str) -> Result<Campaign> {
         let campaign = self.step(actor, slug, Step::Resume).await?;
-        self.runner().handle(vec![Input::Resume(campaign.id)]).await?;
+        // the book first: an older one that still says paused would win over the resume
         self.refresh().await?;
+        self.runner().handle(vec![Input::Resume(campaign.id)]).await?;
         Ok(campaign)
     }
 
@@ -289,24 +300,17 @@ impl App {
 }
 
 impl App {
-    /// Campaigns whose last wave has nothing open any more, or whose end has passed, are completed.
+    /// Campaigns all of whose waves are launched and have nothing open any more are completed.
     pub async fn complete_settled(&self) -> Result<()> {
-        let settled = self.take_settled();
-        for c in self.campaigns().await? {
-            if !matches!(c.state, CampaignState::Running { .. }) {
-                continue;
-            }
-            let over = c.def.end.instant(&self.zone).is_some_and(|end| self.now() >= end);
-            let all_launched = {
-                let launched = self.catalog.waves(&c.slug).await.map_err(catalog_error)?;
-                launched.len() >= c.def.waves.len()
-            };
-            let all_settled = {
+        let running = self.campaigns().await?.into_iter().filter(|c| matches!(c.state, CampaignState::Running { .. }));
+        for c in running {
+            let done = {
                 let engine = self.runner().engine();
-                engine.waves().iter().filter(|w| w.campaign == c.id).all(|w| w.sums.is_settled())
+                let waves: Vec<_> = engine.waves().into_iter().filter(|w| w.campaign == c.id).collect();
+                let over = c.def.end.instant(&self.zone).is_some_and(|end| self.now() >= end);
+                (over || waves.len() >= c.def.waves.len()) && waves.iter().all(|w| w.sums.is_settled())
             };
-            let news = settled.iter().any(|(id, _)| *id == c.id);
-            if (over || (news && all_launched)) && all_settled {
+            if done {
                 self.complete(&c.slug).await?;
             }
         }

@@ -9,7 +9,7 @@ use kairos_connect::channel::{
 use kairos_engine::{ContactView, Input, Outcome};
 use kairos_model::{
     CampaignId, CampaignVersion, Channel, ContactId, ContactState, Disposition, Reason, SubscriberId, Timestamp,
-    hash::FixedMap, sms,
+    WaveNo, hash::FixedMap, sms,
 };
 use kairos_vault::{SuppressRow, SuppressionCause, Vault};
 use std::{
@@ -27,12 +27,18 @@ pub struct Creatives {
     uses_name: bool,
 }
 
+/// Creatives are of one wave: its audience and snapshot decide which tag values they show.
+type CreativeKey = (CampaignId, CampaignVersion, WaveNo);
+
+/// Waves whose creatives are kept at once; the lowest is loaded again when it is needed.
+const CREATIVES_MAX: usize = 64;
+
 /// Implements [`Deliveries`] for one channel.
 pub struct ChannelSide {
     channel: Channel,
     runner: Runner,
     vault: Arc<Vault>,
-    creatives: RwLock<BTreeMap<(CampaignId, CampaignVersion), Arc<Creatives>>>,
+    creatives: RwLock<BTreeMap<CreativeKey, Arc<Creatives>>>,
     source: Arc<App>,
     ids: Mutex<Ids>,
 }
@@ -53,13 +59,17 @@ impl ChannelSide {
         self.ids.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn creatives(&self, campaign: CampaignId, version: CampaignVersion) -> Result<Arc<Creatives>> {
-        let key = (campaign, version);
+    async fn creatives(&self, campaign: CampaignId, version: CampaignVersion, wave: WaveNo) -> Result<Arc<Creatives>> {
+        let key = (campaign, version, wave);
         if let Some(c) = self.creatives.read().unwrap_or_else(PoisonError::into_inner).get(&key) {
             return Ok(c.clone());
         }
-        let made = Arc::new(self.source.creatives(campaign, version).await?);
-        self.creatives.write().unwrap_or_else(PoisonError::into_inner).insert(key, made.clone());
+        let made = Arc::new(self.source.creatives(campaign, version, wave).await?);
+        let mut kept = self.creatives.write().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() >= CREATIVES_MAX {
+            kept.pop_first();
+        }
+        kept.insert(key, made.clone());
         Ok(made)
     }
 
@@ -70,7 +80,7 @@ impl ChannelSide {
             Reason::Unreadable
         })?;
         let to = number.ok_or(Reason::NoAddress)?;
-        let creatives = self.creatives(o.campaign, o.version).await.map_err(|e| {
+        let creatives = self.creatives(o.campaign, o.version, o.wave).await.map_err(|e| {
             tracing::error!(campaign = %o.campaign, error = %e, "no creatives");
             Reason::Unreadable
         })?;
@@ -147,8 +157,11 @@ impl ChannelSide {
         let by_id = self.ids().find(&r.message_ids);
         let holder = self.vault.holder(r.from, r.at)?;
         let contacts = self.runner.engine().contacts_of(holder);
-        if let Some((id, contact)) = by_id {
-            return contacts.into_iter().find(|c| c.contact == contact).map(|c| (c, Some(id)));
+        // an id that is another's contact is no match: centres write ids decimal and hex, and forms collide
+        if let Some((id, contact)) = by_id
+            && let Some(c) = contacts.iter().find(|c| c.contact == contact)
+        {
+            return Some((*c, Some(id)));
         }
         if let Some(wanted) = r.reference
             && let Some(c) = contacts.iter().find(|c| reference(c.contact) == wanted && c.offered.is_some())
@@ -202,7 +215,7 @@ impl ChannelSide {
 
     /// How many segments a contact's text has.
     async fn segments(&self, c: &ContactView) -> Result<u8> {
-        let creatives = self.creatives(c.campaign, c.version).await?;
+        let creatives = self.creatives(c.campaign, c.version, c.wave).await?;
         Ok(sms::segments(&creatives.text(c.subscriber, &self.vault)?).min(u8::MAX.into()) as u8)
     }
 
@@ -247,7 +260,12 @@ impl Deliveries for ChannelSide {
         if now >= d.not_after {
             return Err(Reason::TooLate);
         }
-        self.runner.engine().gate(now, d.contact)
+        let engine = self.runner.engine();
+        if engine.contact(d.contact).is_some_and(|c| c.state == ContactState::Unknown) {
+            // waited unwritten past the response timeout: it goes back, to be offered again
+            return Err(Reason::Paused);
+        }
+        engine.gate(now, d.contact)
     }
 
     fn submitted(&self, reports: Vec<Submitted>) -> BoxFuture<'_, ()> {
@@ -329,7 +347,7 @@ impl Creatives {
 
 impl App {
     /// Loads templates and the tag values that they show, for the audiences of the campaign's waves.
-    async fn creatives(&self, campaign: CampaignId, version: CampaignVersion) -> Result<Creatives> {
+    async fn creatives(&self, campaign: CampaignId, version: CampaignVersion, wave: WaveNo) -> Result<Creatives> {
         let c = self.catalog.campaign_by_id(campaign).await.map_err(crate::app::catalog_error)?;
         let def = self.catalog.definition(&c.slug, version).await.map_err(crate::app::catalog_error)?;
         let known = self.fields();
@@ -342,7 +360,8 @@ impl App {
         fields.dedup();
         let uses_name = fields.iter().any(|f| f == "name");
         fields.retain(|f| f != "name");
-        let values = if fields.is_empty() { BTreeMap::new() } else { self.audience_values(&c.slug, &fields).await? };
+        let values =
+            if fields.is_empty() { BTreeMap::new() } else { self.audience_values(&c.slug, wave, &fields).await? };
         let sender = def
             .sender
             .clone()

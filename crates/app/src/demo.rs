@@ -28,6 +28,8 @@ use tokio_util::sync::CancellationToken;
 /// The campaign that the demo runs, of the embedded province.
 const CAMPAIGN: &str = "ring-back-tone";
 const PASSWORD: &str = "demo";
+/// From the launch on, this long at least: the last message leaves within minutes, and replies within six hours of it.
+const REPLIES_WITHIN: Span = Span::hours(8);
 
 /// What the demo is asked for.
 pub struct DemoOptions {
@@ -73,6 +75,7 @@ pub async fn run(options: DemoOptions, progress: &dyn Progress) -> Result<Demo> 
     let awake = shared.begin();
     let mut app_options = Options::new(folder.join("data"), options.definitions, shared.clone());
     app_options.sms_window = 128;
+    app_options.salt_seed = Some(options.seed);
     let app = Arc::new(App::open(app_options).await?);
     let imported = import_all(&app, &written, province.end(), progress)?;
     steps.end("imported");
@@ -226,13 +229,18 @@ async fn run_wave(
         let reached = sums.members - sums.of(kairos_model::ContactState::NotReached);
         progress.advance(reached.saturating_sub(done));
         done = reached;
-        if (sums.is_settled() && centre.is_idle()) || app.now() >= ends {
+        // replies come within hours of the message: the day is waited out, so that no opt-out is missed
+        let replies_in = app.now() >= launch.plus(REPLIES_WITHIN);
+        if (sums.is_settled() && centre.is_idle() && replies_in) || app.now() >= ends {
             break;
         }
     }
     progress.end("every member has been decided, every receipt and reply is in");
+    let window = Span::days(i64::from(def.success_window_days) + 1);
+    let until = app.now().plus(window);
+    // registered before the clock may move: how far it runs while the channel unbinds changes nothing
+    let window_over = shared.sleep_until(until);
     stop.cancel();
-    // the channel unbinds while the clock stands still for us only
     drop(awake);
     channel.await.or_fail(Kind::Failure, "channel", || "the SMPP channel ended in a panic".to_owned())?.or_fail(
         Kind::Failure,
@@ -241,9 +249,7 @@ async fn run_wave(
     )?;
     let counts = centre.counts();
     centre.stop().await;
-    let window = Span::days(i64::from(def.success_window_days) + 1);
-    let until = app.now().plus(window);
-    let awake = shared.sleep_until(until).await;
+    let awake = window_over.await;
     app.complete(CAMPAIGN).await?;
     let orders = population.orders(Product::ALL, until);
     drop(awake);
@@ -253,6 +259,8 @@ async fn run_wave(
 fn bind_to(addr: std::net::SocketAddr) -> SmppConfig {
     let mut config = SmppConfig::new(addr.ip().to_string(), addr.port(), "kairos", Secret::new(PASSWORD));
     config.window = 64;
+    // a simulated half day without traffic is no reason to ask every half minute
+    config.enquire_link = Span::mins(10);
     config.source_addr = "10086".to_owned();
     config
 }

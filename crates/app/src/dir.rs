@@ -45,11 +45,11 @@ impl DataDir {
     pub fn open(root: &Path, tenant: TenantId) -> Result<Self> {
         let shown = root.display();
         // owner only: the catalog holds who may do what
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(root)
-            .or_fail(Kind::Unavailable, "data_directory", || format!("cannot create the data directory `{shown}`"))?;
+        DirBuilder::new().recursive(true).mode(0o700).create(root).or_fail(
+            Kind::Unavailable,
+            "data_directory",
+            || format!("cannot create the data directory `{shown}`"),
+        )?;
         // before the lock: somebody else's folder gets no file of ours
         Self::refuse_foreign(root)?;
         let lock_path = root.join("LOCK");
@@ -78,11 +78,18 @@ impl DataDir {
                         ),
                     ));
                 }
-                (TenantId(v.tenant), v.epoch + 1, v.stores)
+                if v.tenant != tenant.0 {
+                    return Err(AppError::conflict(
+                        "other_tenant",
+                        format!(
+                            "`{shown}` belongs to tenant {}, the definitions are of tenant {}; give its own with --definitions",
+                            v.tenant, tenant.0
+                        ),
+                    ));
+                }
+                (tenant, v.epoch + 1, v.stores)
             }
-            None => {
-                (tenant, 1, BTreeSet::new())
-            }
+            None => (tenant, 1, BTreeSet::new()),
         };
         let dir = Self { root: root.to_owned(), tenant, epoch, stores, _lock: lock };
         dir.write_version()?;

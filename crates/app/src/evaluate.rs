@@ -4,7 +4,7 @@ use crate::{
     app::{App, catalog_error},
     error::{AppError, Context, Kind, Result},
 };
-use kairos_catalog::CampaignDef;
+use kairos_catalog::{Actor, Campaign, CampaignDef, CampaignState};
 use kairos_engine::{Sums, Trail};
 use kairos_insight::{Account, Confidence, Design, Evaluation, Observed, Proportion, account, benefit, evaluate};
 use kairos_model::{
@@ -13,6 +13,8 @@ use kairos_model::{
 };
 use std::collections::BTreeMap;
 
+/// Members whose states are read under one lock of the engine.
+const MEMBERS_AT_ONCE: usize = 10_000;
 /// Segments shown in a report at most: the largest ones.
 const SEGMENTS_MAX: usize = 20;
 
@@ -24,6 +26,9 @@ struct Decided {
     channel: Channel,
     at: Timestamp,
     chosen: bool,
+    sent: bool,
+    delivered: bool,
+    replied: bool,
 }
 
 /// Waves with their sums, and who was decided.
@@ -36,6 +41,10 @@ pub struct Part {
     pub name: String,
     pub chosen: Proportion,
     pub control: Proportion,
+    /// Of the chosen: what the ledger says became of them.
+    pub sent: u64,
+    pub delivered: u64,
+    pub replied: u64,
     pub evaluation: Evaluation,
 }
 
@@ -74,8 +83,12 @@ impl App {
             orders.get(&d.subscriber.0).is_some_and(|times| times.iter().any(|&t| d.at <= t && t < d.at.plus(window)))
         };
         let design = design(&def, &self.tenant)?;
-        let segments = self.segments(&decided)?;
-        let mut parts = vec![part("all".to_owned(), decided.iter(), &success, &design)?];
+        let segments = self.segments(slug, &decided).await?;
+        // whoever is in several waves counts once in the whole, from the first decision on
+        let mut known: FixedMap<u32, ()> = FixedMap::default();
+        let once: Vec<Decided> =
+            decided.iter().filter(|d| known.insert(d.subscriber.0, ()).is_none()).copied().collect();
+        let mut parts = vec![part("all".to_owned(), once.iter(), &success, &design)?];
         if waves.len() > 1 {
             for (wave, _) in &waves {
                 let of = decided.iter().filter(|d| d.wave == *wave);
@@ -84,22 +97,23 @@ impl App {
         }
         parts.push(part(
             format!("channel {}", def.channel),
-            decided.iter().filter(|d| d.channel == def.channel),
+            once.iter().filter(|d| d.channel == def.channel),
             &success,
             &design,
         )?);
         for (name, members) in &segments {
-            let of = decided.iter().filter(|d| members.contains_key(&d.subscriber.0));
+            let of = once.iter().filter(|d| members.contains_key(&d.subscriber.0));
             parts.push(part(format!("brand {name}"), of, &success, &design)?);
         }
-        let delivered = self.delivered_success(campaign.id, &decided, &success)?;
+        let delivered = delivered_success(&once, &success)?;
         let account = money(&def, &parts[0], &total)?;
         let complete_at = decided.iter().map(|d| d.at).max().map(|last| last.plus(window));
+        let state = self.keep_evaluation(&campaign, &parts[0], complete_at, now).await?;
         Ok(Report {
             campaign: slug.to_owned(),
             id: campaign.id,
             def,
-            state: campaign.state.to_string(),
+            state,
             at: now,
             waves,
             total,
@@ -107,19 +121,45 @@ impl App {
             parts,
             delivered_success: delivered,
             account,
-            chosen: decided.iter().filter(|d| d.chosen).map(|d| d.subscriber).collect(),
+            chosen: once.iter().filter(|d| d.chosen).map(|d| d.subscriber).collect(),
         })
+    }
+
+    /// Once a campaign has ended and its success window is over, its evaluation is kept; it is evaluated then.
+    async fn keep_evaluation(
+        &self,
+        campaign: &Campaign,
+        all: &Part,
+        complete_at: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Result<String> {
+        if !matches!(campaign.state, CampaignState::Ended { .. }) || complete_at.is_none_or(|t| t > now) {
+            return Ok(campaign.state.to_string());
+        }
+        let uplift = all.evaluation.uplift;
+        let result = serde_json::json!({
+            "chosen": all.chosen.n(), "chosen_ordered": all.chosen.successes(),
+            "control": all.control.n(), "control_ordered": all.control.successes(),
+            "uplift": uplift.map(|u| u.estimate), "low": uplift.map(|u| u.low), "high": uplift.map(|u| u.high),
+            "sample_ratio_p": all.evaluation.ratio.p,
+        });
+        let (campaign, _) =
+            self.catalog.evaluate(&Actor::system(), &campaign.slug, &result, now).await.map_err(catalog_error)?;
+        Ok(campaign.state.to_string())
     }
 
     /// Waves with their sums, and the first send or control decision of each member, from the journal.
     fn decided(&self, campaign: CampaignId) -> Result<Decisions> {
-        let engine = self.runner().engine();
-        let waves: Vec<(WaveNo, Sums)> =
-            engine.waves().into_iter().filter(|w| w.campaign == campaign).map(|w| (w.wave, w.sums)).collect();
         let fail = |e: kairos_engine::EngineError| AppError::unavailable("journal", "cannot read the trail").because(e);
-        let from = engine.trail_ends().0;
+        // the journal is read without the engine: a pause must not wait for a report
+        let (waves, lines) = {
+            let engine = self.runner().engine();
+            let waves: Vec<(WaveNo, Sums)> =
+                engine.waves().into_iter().filter(|w| w.campaign == campaign).map(|w| (w.wave, w.sums)).collect();
+            (waves, engine.trail_from(engine.trail_ends().0).map_err(fail)?)
+        };
         let mut first: FixedMap<(u16, u32), Decided> = FixedMap::default();
-        for line in engine.trail_from(from).map_err(fail)? {
+        for line in lines {
             let (_, trail) = line.map_err(fail)?;
             let Trail::Decision { record, channel, .. } = trail else { continue };
             let chosen = match record.verdict {
@@ -134,11 +174,25 @@ impl App {
                     channel,
                     at: record.stamp,
                     chosen,
+                    sent: false,
+                    delivered: false,
+                    replied: false,
                 });
             }
         }
         let mut decided: Vec<Decided> = first.into_values().collect();
         decided.sort_by_key(|d| (d.wave, d.at, d.subscriber));
+        for piece in decided.chunks_mut(MEMBERS_AT_ONCE) {
+            let engine = self.runner().engine();
+            for d in piece.iter_mut().filter(|d| d.chosen) {
+                let states = engine.state_of(d.subscriber, campaign);
+                if let Some((_, m)) = states.iter().find(|(w, _)| *w == d.wave) {
+                    d.sent = m.state == ContactState::Sent;
+                    d.delivered = d.sent && m.seen.has(Disposition::Delivered);
+                    d.replied = d.sent && m.seen.has(Disposition::Replied);
+                }
+            }
+        }
         Ok((waves, decided))
     }
 
@@ -157,9 +211,10 @@ impl App {
         Ok(orders)
     }
 
-    /// Subscribers by brand, the largest first.
-    fn segments(&self, decided: &[Decided]) -> Result<Vec<(String, FixedMap<u32, ()>)>> {
-        let Ok((snapshot, _)) = self.snapshot() else { return Ok(Vec::new()) };
+    /// Subscribers by brand as it was when the first wave was launched, the largest first.
+    async fn segments(&self, slug: &str, decided: &[Decided]) -> Result<Vec<(String, FixedMap<u32, ()>)>> {
+        let waves = self.catalog.waves(slug).await.map_err(catalog_error)?;
+        let Some(snapshot) = waves.first().map(|w| w.start.snapshot) else { return Ok(Vec::new()) };
         if self.tags.def("brand").is_none() || decided.is_empty() {
             return Ok(Vec::new());
         }
@@ -174,27 +229,13 @@ impl App {
         segments.truncate(SEGMENTS_MAX);
         Ok(segments)
     }
+}
 
-    fn delivered_success(
-        &self,
-        campaign: CampaignId,
-        decided: &[Decided],
-        success: &dyn Fn(&Decided) -> bool,
-    ) -> Result<Proportion> {
-        let engine = self.runner().engine();
-        let (mut n, mut successes) = (0, 0);
-        for d in decided.iter().filter(|d| d.chosen) {
-            let delivered = engine
-                .state_of(d.subscriber, campaign)
-                .iter()
-                .any(|(w, m)| *w == d.wave && m.state == ContactState::Sent && m.seen.has(Disposition::Delivered));
-            if delivered {
-                n += 1;
-                successes += u64::from(success(d));
-            }
-        }
-        proportion(successes, n)
-    }
+/// Orders within the window among the delivered.
+fn delivered_success(decided: &[Decided], success: &dyn Fn(&Decided) -> bool) -> Result<Proportion> {
+    let delivered = decided.iter().filter(|d| d.delivered);
+    let (n, successes) = delivered.fold((0, 0), |(n, k), d| (n + 1, k + u64::from(success(d))));
+    proportion(successes, n)
 }
 
 fn proportion(successes: u64, n: u64) -> Result<Proportion> {
@@ -214,6 +255,13 @@ fn design(def: &CampaignDef, tenant: &kairos_catalog::TenantConfig) -> Result<De
     .or_fail(Kind::Invalid, "design", || format!("campaign `{}` cannot be evaluated", def.id))
 }
 
+#[derive(Default)]
+struct Counted {
+    sent: u64,
+    delivered: u64,
+    replied: u64,
+}
+
 fn part<'a>(
     name: String,
     members: impl Iterator<Item = &'a Decided>,
@@ -221,14 +269,19 @@ fn part<'a>(
     design: &Design,
 ) -> Result<Part> {
     let (mut chosen, mut control) = ((0, 0), (0, 0));
+    let mut counted = Counted::default();
     for d in members {
         let group = if d.chosen { &mut chosen } else { &mut control };
         group.1 += 1;
         group.0 += u64::from(success(d));
+        counted.sent += u64::from(d.sent);
+        counted.delivered += u64::from(d.delivered);
+        counted.replied += u64::from(d.replied);
     }
+    let Counted { sent, delivered, replied } = counted;
     let (chosen, control) = (proportion(chosen.0, chosen.1)?, proportion(control.0, control.1)?);
     let evaluation = evaluate(Observed { chosen, control }, design);
-    Ok(Part { name, chosen, control, evaluation })
+    Ok(Part { name, chosen, control, sent, delivered, replied, evaluation })
 }
 
 /// Cost of what was sent or may have been, and the benefit of the orders that would not have come anyway.

@@ -141,10 +141,13 @@ impl App {
         campaign: CampaignId,
         at: Timestamp,
     ) -> Result<Vec<(Timestamp, String, Vec<Reason>)>> {
-        let engine = self.runner().engine();
         let fail = |e: kairos_engine::EngineError| AppError::unavailable("journal", "cannot read the trail").because(e);
+        let lines = {
+            let engine = self.runner().engine();
+            engine.trail_from(engine.trail_ends().0).map_err(fail)?
+        };
         let mut found = Vec::new();
-        for line in engine.trail_from(engine.trail_ends().0).map_err(fail)? {
+        for line in lines {
             let Trail::Decision { record, .. } = line.map_err(fail)?.1 else { continue };
             if record.subscriber != subscriber || record.campaign != campaign || record.stamp > at {
                 continue;

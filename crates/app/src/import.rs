@@ -127,7 +127,8 @@ impl App {
                 FileFormat::Csv => read_text(path, layout, &options, hash, &sender),
             });
             let mut at = 0;
-            for chunk in &chunks {
+            // the receiver ends with the loop: a reader that is ahead must not wait for a writer that gave up
+            for chunk in chunks {
                 progress.advance(chunk.bytes_read.saturating_sub(at));
                 at = chunk.bytes_read;
                 read += chunk.read;

@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 
 /// `<directory>.key`, beside the data directory and never in it.
 pub fn beside(data: &Path) -> PathBuf {
-    let mut name = data.file_name().unwrap_or_default().to_owned();
+    // `.` and `..` have no name of their own
+    let whole = std::fs::canonicalize(data).unwrap_or_else(|_| data.to_owned());
+    let mut name = whole.file_name().unwrap_or_default().to_owned();
     name.push(".key");
-    data.with_file_name(name)
+    whole.with_file_name(name)
 }
 
 /// Reads the key; makes one (file mode 0600) where there is no vault yet.

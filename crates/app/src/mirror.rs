@@ -53,9 +53,12 @@ impl App {
         };
         let (lines, end) = reader;
         let (mut decisions, mut outcomes) = (Vec::new(), Vec::new());
+        let mut last = None;
         for line in lines {
             let (position, trail) = line.map_err(fail)?;
-            if position.0 >= end.0 || (decisions.len().max(outcomes.len()) >= LINES_MAX && position.0 > after) {
+            let whole = last.is_some_and(|l| l != position);
+            last = Some(position);
+            if position.0 >= end.0 || (whole && decisions.len().max(outcomes.len()) >= LINES_MAX) {
                 return Ok(Piece { upto: position.0, batch: batch(table, &decisions, &outcomes) });
             }
             match trail {

@@ -181,7 +181,12 @@ impl<'a> Resolver<'a> {
                     continue;
                 };
                 let (from, to) = if history {
-                    (times[i], dates.until(i))
+                    let (from, to) = (times[i], dates.until(i));
+                    if from >= to {
+                        bad[i] = Some(("until", "the assignment ends before it begins"));
+                        continue;
+                    }
+                    (from, to)
                 } else {
                     if view.holder(number, self.as_of) == Some(subscriber) {
                         continue;

@@ -12,7 +12,7 @@ impl App {
     pub async fn create(&self, actor: &Actor, def: CampaignDef) -> Result<(Campaign, Checked)> {
         let checked = self.sound(def).await?;
         let now = self.now();
-        self.catalog.create(actor, &checked.def, &mut crate::keys::random, now).await.map_err(catalog_error)?;
+        self.catalog.create(actor, &checked.def, &mut self.salts(), now).await.map_err(catalog_error)?;
         let campaign = self.move_on(actor, &checked.def.id, Step::Submit).await?;
         Ok((campaign, checked))
     }

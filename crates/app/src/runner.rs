@@ -187,6 +187,7 @@ impl Worker {
         let mut inputs = Vec::new();
         let mut replies = Vec::new();
         let mut guards = Vec::new();
+        let mut ticked = false;
         for request in batch {
             match request {
                 Request::Handle { inputs: mut some, reply, awake } => {
@@ -196,7 +197,10 @@ impl Worker {
                     guards.push(awake);
                 }
                 Request::Offer { channel, max, reply } => self.waiting.push(Waiting { channel, max, reply }),
-                Request::Tick { awake } => guards.push(awake),
+                Request::Tick { awake } => {
+                    ticked = true;
+                    guards.push(awake);
+                }
                 Request::End => {}
             }
         }
@@ -208,7 +212,8 @@ impl Worker {
         self.offer(&mut engine, now)?;
         let due = engine.next_due();
         drop(engine);
-        if due != self.due {
+        // a clock that was set back: the ticker waits for an answer, and the same due time lies ahead again
+        if due != self.due || (ticked && due.is_some_and(|d| d > now)) {
             self.due = due;
             // a ticker that is gone means that the process is ending
             if self.dues.send((due, self.clock.begin())).is_err() {

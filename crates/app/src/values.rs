@@ -6,20 +6,22 @@ use crate::{
     facts::SnapshotFacts,
 };
 use kairos_lake::TagValue;
-use kairos_model::{Currency, Money, SnapshotId, SubscriberId, hash::FixedMap};
+use kairos_model::{Currency, Money, SnapshotId, SubscriberId, WaveNo, hash::FixedMap};
 use kairos_rules::TagType;
 use roaring::RoaringBitmap;
 use std::collections::BTreeMap;
 
 impl App {
-    /// Values of the fields for everyone in the audiences of a campaign's waves.
+    /// Values of the fields for everyone in a wave's audience, as its snapshot has them.
     pub(crate) async fn audience_values(
         &self,
         slug: &str,
+        wave: WaveNo,
         fields: &[String],
     ) -> Result<BTreeMap<String, FixedMap<u32, String>>> {
         let mut all: BTreeMap<String, FixedMap<u32, String>> = BTreeMap::new();
-        for wave in self.catalog.waves(slug).await.map_err(catalog_error)? {
+        let waves = self.catalog.waves(slug).await.map_err(catalog_error)?;
+        for wave in waves.into_iter().filter(|w| w.start.wave == wave) {
             let audience =
                 self.lake
                     .audience(&wave.start.audience.to_string())

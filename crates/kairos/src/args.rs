@@ -275,9 +275,6 @@ pub struct Serve {
     /// Most submits without an answer on the bind
     #[arg(long, value_name = "N")]
     pub smpp_window: Option<u16>,
-    /// Folder for lists to outbound callers; outside the data directory
-    #[arg(long, value_name = "DIR")]
-    pub outbox: Option<PathBuf>,
 }
 
 #[derive(Args, Debug)]

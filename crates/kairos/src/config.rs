@@ -48,7 +48,6 @@ const SETTINGS: &[(&str, &str, &str, Option<&str>, bool)] = &[
     ("smpp_user", "--smpp-user", "KAIROS_SMPP_USER", Some("kairos"), false),
     ("smpp_password", "--smpp-password", "KAIROS_SMPP_PASSWORD", None, true),
     ("smpp_window", "--smpp-window", "KAIROS_SMPP_WINDOW", Some("32"), false),
-    ("outbox", "--outbox", "KAIROS_OUTBOX", None, false),
     ("log", "--log", "KAIROS_LOG", Some("info"), false),
 ];
 
@@ -160,7 +159,6 @@ fn flag_of(cli: &Cli, key: &str) -> Option<String> {
         "smpp_user" => serve.and_then(|s| s.smpp_user.clone()),
         "smpp_password" => serve.and_then(|s| s.smpp_password.clone()),
         "smpp_window" => serve.and_then(|s| s.smpp_window.map(|n| n.to_string())),
-        "outbox" => serve.and_then(|s| path(&s.outbox)),
         _ => None,
     }
 }

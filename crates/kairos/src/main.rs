@@ -68,7 +68,8 @@ async fn with_runtime(cli: &Cli, config: &Config) -> Result<Output> {
         return Ok(output);
     }
     let options = options(config, &data)?;
-    let makes = matches!(cli.command, Command::Serve(_) | Command::Import(_) | Command::User(args::UserCommand::Add { .. }));
+    let makes =
+        matches!(cli.command, Command::Serve(_) | Command::Import(_) | Command::User(args::UserCommand::Add { .. }));
     if !makes && !data.join("VERSION").exists() && !data.join("LOCK").exists() && is_empty(&data) {
         return Err(AppError::not_found(
             "data_directory",

@@ -65,7 +65,19 @@ pub fn text(r: &Report, zone: &Zone) -> String {
         out.push_str("\nnobody has been decided yet\n");
         return out;
     }
-    let header = ["part", "chosen", "ordered", "control", "ordered", "uplift (points)", "95 %", "verdict"];
+    let header = [
+        "part",
+        "chosen",
+        "sent",
+        "delivered",
+        "replied",
+        "ordered",
+        "control",
+        "ordered",
+        "uplift (points)",
+        "95 %",
+        "verdict",
+    ];
     out.push_str(&format!(
         "\norders within {} days of the decision\n{}",
         r.def.success_window_days,
@@ -102,6 +114,9 @@ fn row(p: &Part) -> Vec<String> {
     vec![
         p.name.clone(),
         grouped(p.chosen.n()),
+        grouped(p.sent),
+        grouped(p.delivered),
+        grouped(p.replied),
         percent(p.chosen),
         grouped(p.control.n()),
         percent(p.control),
@@ -136,7 +151,7 @@ pub fn view(r: &Report) -> Value {
 fn part_view(p: &Part) -> Value {
     let e = &p.evaluation;
     json!({
-        "part": p.name, "chosen": p.chosen.n(), "chosen_ordered": p.chosen.successes(),
+        "part": p.name, "sent": p.sent, "delivered": p.delivered, "replied": p.replied, "chosen": p.chosen.n(), "chosen_ordered": p.chosen.successes(),
         "control": p.control.n(), "control_ordered": p.control.successes(),
         "uplift": e.uplift.map(|u| json!({"estimate": u.estimate, "low": u.low, "high": u.high})),
         "sample_ratio_p": e.ratio.p, "detectable": e.detectable, "power": e.power, "verdict": sentence(p),

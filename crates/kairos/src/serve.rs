@@ -11,12 +11,13 @@ use tokio_util::sync::CancellationToken;
 /// Serves until SIGINT or SIGTERM; then begun texts are finished and everything is closed.
 pub async fn run(app: Arc<App>, config: &Config, quiet: bool) -> Result<()> {
     let stop = CancellationToken::new();
+    // every door first: a port that is taken must not leave contacts in flight
+    let listener = bind(config.get("listen").unwrap_or("127.0.0.1:8650")).await?;
     proxy::listen(app.clone()).await?;
     let channel = match config.get("smpp") {
         Some(address) => Some(start_channel(&app, address, config, stop.clone())?),
         None => None,
     };
-    let listener = bind(config.get("listen").unwrap_or("127.0.0.1:8650")).await?;
     let address = listener.local_addr().map_err(|e| AppError::unavailable("listen", "no address").because(e))?;
     if !quiet {
         eprintln!("API on http://{address}/v1, commands through {}/kairos.sock", app.dir.root().display());

@@ -59,7 +59,15 @@ async fn list(app: &App, limit: u32, context: &Context<'_>) -> Result<Output> {
         let rows: Vec<Vec<String>> = page
             .items
             .iter()
-            .map(|e| vec![e.seq.to_string(), shown(e.at, &app.zone), e.user_name.clone(), e.action.clone(), e.subject.clone()])
+            .map(|e| {
+                vec![
+                    e.seq.to_string(),
+                    shown(e.at, &app.zone),
+                    e.user_name.clone(),
+                    e.action.clone(),
+                    e.subject.clone(),
+                ]
+            })
             .collect();
         table(&["entry", "at", "who", "what", "to"], &rows)
     };

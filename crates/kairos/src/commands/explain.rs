@@ -62,7 +62,11 @@ fn text(app: &App, e: &Explained, lang: Lang) -> String {
         }
         for c in &s.contacts {
             let seen: Vec<_> = c.seen.iter().map(|d| if lang == Lang::Zh { d.zh() } else { d.name() }).collect();
-            lines.push(format!("  {} {} {} {}", word("接触", "contact"), c.contact, c.state.name(), seen.join(", ")).trim_end().to_owned());
+            lines.push(
+                format!("  {} {} {} {}", word("接触", "contact"), c.contact, c.state.name(), seen.join(", "))
+                    .trim_end()
+                    .to_owned(),
+            );
         }
         if s.now.is_empty() {
             lines.push(word("  现在：可以接触", "  now: nothing speaks against a contact").to_owned());

@@ -8,7 +8,7 @@ use crate::{
 use kairos_app::{App, Imported, Result, absolute};
 use serde_json::json;
 
-pub fn run(app: &App, args: &Import, context: &Context<'_>) -> Result<Output> {
+pub async fn run(app: &App, args: &Import, context: &Context<'_>) -> Result<Output> {
     // a path is the caller's, not this process's
     let layout = match app.definitions.text(&format!("layouts/{}.toml", args.layout)) {
         Some(_) => app.layout(&args.layout)?,
@@ -16,15 +16,24 @@ pub fn run(app: &App, args: &Import, context: &Context<'_>) -> Result<Output> {
     };
     let as_of = args.as_of.as_deref().map(|t| time(t, &app.zone)).transpose()?;
     let mut done = Vec::with_capacity(args.files.len());
+    let mut failed = None;
     for file in &args.files {
-        match app.import(&layout, &absolute(&context.folder, file), as_of, context.progress) {
+        let path = absolute(&context.folder, file);
+        // minutes of work: other tasks of a serving process go on beside it
+        match tokio::task::block_in_place(|| app.import(&layout, &path, as_of, context.progress)) {
             Ok(imported) => done.push(imported),
-            Err(mut e) => {
-                // each file is whole or not at all: say which are in
-                e.details.extend(done.iter().map(|i| (i.file.clone(), format!("imported, {} rows", i.counts.read))));
-                return Err(e);
+            Err(e) => {
+                failed = Some(e);
+                break;
             }
         }
+    }
+    // a withdrawn consent or a number that moved is in force before this command says that it is imported
+    app.refresh_if_running().await?;
+    if let Some(mut e) = failed {
+        // each file is whole or not at all: say which are in
+        e.details.extend(done.iter().map(|i| (i.file.clone(), format!("imported, {} rows", i.counts.read))));
+        return Err(e);
     }
     Ok(Output::either(context.json, || json!({ "imports": done.iter().map(view).collect::<Vec<_>>() }), || text(&done)))
 }

@@ -42,7 +42,7 @@ impl Context<'_> {
 /// Runs a command that needs the data directory.
 pub async fn run(app: &App, command: &Command, context: &Context<'_>) -> Result<Output> {
     match command {
-        Command::Import(args) => import::run(app, args, context),
+        Command::Import(args) => import::run(app, args, context).await,
         Command::Tag(args) => tag::run(app, args, context).await,
         Command::Audience(args) => audience::run(app, args, context),
         Command::Campaign(args) => campaign::run(app, args, context).await,

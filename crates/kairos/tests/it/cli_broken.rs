@@ -151,6 +151,10 @@ fn an_address_that_is_taken_or_wrong_is_refused() {
     let address = taken.local_addr().unwrap().to_string();
     let e = t.refused(&["serve", "--listen", &address]);
     e.is(6, "listen", &[&address, "choose another address with --listen"]);
-    t.refused(&["serve", "--listen", "127.0.0.1:0", "--smpp", "centre"]).is(2, "smpp", &["`centre` is no message centre; write host:port"]);
+    t.refused(&["serve", "--listen", "127.0.0.1:0", "--smpp", "centre"]).is(
+        2,
+        "smpp",
+        &["`centre` is no message centre; write host:port"],
+    );
     t.refused(&["serve", "--smpp-window", "0"]).is(2, "configuration", &["`smpp_window` is `0` (flag --smpp-window)"]);
 }

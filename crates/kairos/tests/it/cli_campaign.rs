@@ -104,7 +104,11 @@ fn a_wrong_catalogue_names_file_tag_and_remedy() {
         t.refused(&["--definitions", "definitions", "tag", "check"])
     };
     let unknown = wrong("tags/scenarios.toml", "arpu_3m >= 80", "apru_3m >= 80");
-    unknown.is(2, "tag_catalogue", &["definitions/tags/scenarios.toml, `ring_back_prospect`, condition", "did you mean `arpu_3m`?"]);
+    unknown.is(
+        2,
+        "tag_catalogue",
+        &["definitions/tags/scenarios.toml, `ring_back_prospect`, condition", "did you mean `arpu_3m`?"],
+    );
     let twice = wrong("tags/spend.toml", "id = \"arpu_3m\"", "id = \"age\"");
     twice.is(2, "tag_catalogue", &["definitions/tags/spend.toml, `age`, id: the tag is in", "give it another id"]);
     // what only the tables can tell
@@ -148,8 +152,16 @@ fn an_audience_is_counted_clause_by_clause_in_both_languages() {
 fn a_wrong_condition_points_at_the_character_and_suggests() {
     let t = Tenant::loaded();
     let count = |condition: &str| t.refused(&["audience", "count", condition]);
-    count("apru_3m >= 80 yuan").is(2, "condition", &["unknown tag `apru_3m`; did you mean `arpu_3m`?\n  apru_3m >= 80 yuan\n  ^^^^^^^"]);
-    count("arpu_3m >= \"much\"").is(2, "condition", &["does not fit `arpu_3m`, which is money in CNY", "expected an amount such as `80 yuan`"]);
+    count("apru_3m >= 80 yuan").is(
+        2,
+        "condition",
+        &["unknown tag `apru_3m`; did you mean `arpu_3m`?\n  apru_3m >= 80 yuan\n  ^^^^^^^"],
+    );
+    count("arpu_3m >= \"much\"").is(
+        2,
+        "condition",
+        &["does not fit `arpu_3m`, which is money in CNY", "expected an amount such as `80 yuan`"],
+    );
     count("has_ring_back_tone = 5").is(2, "condition", &["`5` does not fit `has_ring_back_tone`, which is a bool"]);
     count("arpu_3m >= 80").is(2, "condition", &["did you mean `80 yuan`?"]);
     count("arpu_3m >= 80 yuan and").is(2, "condition", &["found the end; expected a clause"]);
@@ -162,7 +174,11 @@ fn a_wrong_condition_points_at_the_character_and_suggests() {
 fn without_a_snapshot_a_count_says_what_to_do() {
     let t = Tenant::new();
     t.user("alice", "planner");
-    t.refused(&["audience", "count", "everyone"]).is(5, "no_snapshot", &["import the operator's files, then run `kairos tag compute`"]);
+    t.refused(&["audience", "count", "everyone"]).is(
+        5,
+        "no_snapshot",
+        &["import the operator's files, then run `kairos tag compute`"],
+    );
 }
 
 #[test]
@@ -204,10 +220,13 @@ fn a_definition_is_judged_with_every_finding_at_its_field() {
     let past = t.write("past.toml", campaign(|_| ()));
     let past = t.json(&["campaign", "check", past.to_str().unwrap()]);
     assert_eq!((&past["sound"], &past["findings"][0]["pointer"]), (&json!(true), &json!("/end")));
-    let several = findings(&t, &current(|c| {
-        c["goal"]["target"] = 0.into();
-        c["budget"]["currency"] = "USD".into();
-    }));
+    let several = findings(
+        &t,
+        &current(|c| {
+            c["goal"]["target"] = 0.into();
+            c["budget"]["currency"] = "USD".into();
+        }),
+    );
     assert_eq!(several.iter().map(|f| f.0.as_str()).collect::<Vec<_>>(), ["/goal/target", "/budget/currency"]);
     let unknown = t.write("unknown.toml", current(|c| drop(c.insert("colour".to_owned(), "red".into()))));
     let e = t.refused(&["campaign", "check", unknown.to_str().unwrap()]);
@@ -223,7 +242,11 @@ fn nothing_of_an_unsound_campaign_is_kept() {
         let file = t.write("campaign.toml", text);
         t.refused(&["--token", &alice, "campaign", "submit", file.to_str().unwrap()])
     };
-    submit(campaign(|_| ())).is(2, "definition_findings", &["`ring-back-tone` cannot be submitted: 1 finding(s)", "/end: "]);
+    submit(campaign(|_| ())).is(
+        2,
+        "definition_findings",
+        &["`ring-back-tone` cannot be submitted: 1 finding(s)", "/end: "],
+    );
     let e = submit(current(|c| c["goal"]["target"] = 0.into()));
     e.is(2, "definition_findings", &["/goal/target: the target is 0"]);
     assert_eq!(e.errors[0]["place"], "/goal/target");
@@ -268,7 +291,10 @@ fn four_eyes_one_launch_and_an_audit_log_that_holds() {
     t.ok(&["--token", &bob, "campaign", "pause", "ring-back-tone"]);
     t.ok(&["--token", &bob, "campaign", "resume", "ring-back-tone"]);
     let report = t.json(&["campaign", "report", "ring-back-tone"]);
-    assert_eq!((&report["state"], &report["members"], &report["adds_up"]), (&json!("running"), &json!(22), &json!(true)));
+    assert_eq!(
+        (&report["state"], &report["members"], &report["adds_up"]),
+        (&json!("running"), &json!(22), &json!(true))
+    );
     t.ok(&["--token", &bob, "campaign", "stop", "ring-back-tone"]);
     let report = t.json(&["campaign", "report", "ring-back-tone"]);
     let open: Vec<_> = ["not_reached", "deferred", "pending"].map(|s| report["states"][s].clone()).to_vec();
@@ -344,7 +370,10 @@ fn why_and_why_not_is_answered_in_both_languages() {
     let text = t.ok(&["explain", "s0"]);
     assert!(text.contains("✗ mean monthly spend over three months is at least ¥80 (seen: ¥61.466667)"), "{text}");
     let text = t.ok(&["--lang", "zh", "explain", "s0"]);
-    assert!(text.contains("有号码") && text.contains("近三月月均消费不低于80元") && text.contains("不符合条件"), "{text}");
+    assert!(
+        text.contains("有号码") && text.contains("近三月月均消费不低于80元") && text.contains("不符合条件"),
+        "{text}"
+    );
     let number = crate::cli::province_text("numbers.csv").lines().nth(1).unwrap().split(',').nth(1).unwrap().to_owned();
     let e = t.refused(&["explain", &number]);
     e.is(3, "subscriber", &["give the source's key, or the ordinal as `s42`"]);

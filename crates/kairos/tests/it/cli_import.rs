@@ -139,10 +139,18 @@ fn numbers_are_read_as_people_write_them_and_bad_rows_are_counted_with_field_and
 fn an_empty_file_and_an_empty_snapshot_are_refused() {
     let t = Tenant::loaded();
     let empty = t.write("empty.csv", "");
-    t.refused(&["import", "--layout", "usage", empty.to_str().unwrap()]).is(2, "import_file", &["empty.csv` holds no row"]);
+    t.refused(&["import", "--layout", "usage", empty.to_str().unwrap()]).is(
+        2,
+        "import_file",
+        &["empty.csv` holds no row"],
+    );
     // a register that holds nobody would empty the base
     let bare = t.write("bare.csv", lines("subscribers.csv", 0, 1));
-    t.refused(&["import", "--layout", "subscribers", bare.to_str().unwrap()]).is(2, "import_file", &["bare.csv` holds no row"]);
+    t.refused(&["import", "--layout", "subscribers", bare.to_str().unwrap()]).is(
+        2,
+        "import_file",
+        &["bare.csv` holds no row"],
+    );
     // a month without records is possible
     assert_eq!(t.import("usage", &t.write("none.csv", records(""))), [0, 0, 0, 0]);
 }
@@ -287,7 +295,8 @@ fn the_whole_province_goes_in_with_these_counts() {
             ("orders.csv", [674, 674, 0, 0]),
         ]
     );
-    let orphans: Vec<PathBuf> = files_below(&t.data()).into_iter().filter(|f| f.extension().is_some_and(|e| e == "tmp")).collect();
+    let orphans: Vec<PathBuf> =
+        files_below(&t.data()).into_iter().filter(|f| f.extension().is_some_and(|e| e == "tmp")).collect();
     assert_eq!(orphans, Vec::<PathBuf>::new());
     let again: Ran = t.run(&["import", "--layout", "usage", province().join("usage-2025-12.csv").to_str().unwrap()]);
     assert!(again.stdout.contains("known file"), "{}", again.stdout);

@@ -171,7 +171,8 @@ fn no_log_of_a_serve_with_texts_and_replies_holds_a_number_or_a_name() {
     let centre = runtime.block_on(Smsc::start(config, Arc::new(Handsets))).unwrap();
 
     let with = |args: &[&str]| t.json(&[&["--definitions", "definitions"], args].concat());
-    let token = |name: &str, role: &str| with(&["user", "add", name, "--role", role])["token"].as_str().unwrap().to_owned();
+    let token =
+        |name: &str, role: &str| with(&["user", "add", name, "--role", role])["token"].as_str().unwrap().to_owned();
     let (alice, bob) = (token("alice", "planner"), token("bob", "approver"));
     let text = crate::cli_campaign::current(|c| {
         c["audience"]["condition"] = "arpu_3m >= 40 yuan and not has_ring_back_tone".into();
@@ -198,7 +199,8 @@ fn no_log_of_a_serve_with_texts_and_replies_holds_a_number_or_a_name() {
     assert_eq!((report["adds_up"].as_bool(), report["members"].as_u64()), (Some(true), Some(members)));
     // a bad command and a bad file through the running process
     assert_eq!(t.refused(&["explain", "13900000000"]).exit, 3);
-    let bad = t.write("bad.csv", province_text("subscribers.csv").lines().map(|l| format!("{l},more\n")).collect::<String>());
+    let bad =
+        t.write("bad.csv", province_text("subscribers.csv").lines().map(|l| format!("{l},more\n")).collect::<String>());
     t.run(&["import", "--layout", "subscribers", bad.to_str().unwrap()]);
     process.end();
     runtime.block_on(centre.stop());
