@@ -1,5 +1,6 @@
 //! Stories of the crate, one binary.
 
+mod file_channel;
 mod layout_files;
 mod layout_flaws;
 mod layout_fuzz;
@@ -7,6 +8,5 @@ mod layout_kit;
 mod layout_spec;
 mod smpp;
 mod smpp_desk;
-mod smpp_rough;
-mod file_channel;
 mod smpp_province;
+mod smpp_rough;

@@ -1,4 +1,5 @@
 //! Stories of the whole program, each in a process of its own.
+#![allow(clippy::unwrap_used)]
 
 mod cli;
 mod cli_broken;
