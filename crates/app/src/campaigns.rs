@@ -66,6 +66,20 @@ impl App {
         if self.is_over(&def) {
             findings.push(Severity::Warning, "/end", format!("the end {} has passed; move it to submit this", def.end));
         }
+        if def.waves.iter().any(|w| w.window != def.waves[0].window) {
+            findings.push(
+                Severity::Error,
+                "/waves",
+                "waves with different daily windows cannot be kept apart yet; give all the same, or make two campaigns",
+            );
+        }
+        if def.channel != Channel::Sms {
+            findings.push(
+                Severity::Warning,
+                "/channel",
+                "only sms has a transport in this program yet; it cannot be started",
+            );
+        }
         let mut members = None;
         match self.condition_of(&def) {
             Ok(condition) => {
