@@ -10,7 +10,7 @@ use crate::{
     library::DirLibrary,
     runner::{Runner, Running},
 };
-use kairos_catalog::{Campaign, CampaignFilter, CampaignState, Catalog, TenantConfig};
+use kairos_catalog::{Campaign, CampaignDef, CampaignFilter, CampaignState, Catalog, TenantConfig};
 use kairos_decide::RunState;
 use kairos_engine::{AudienceHash, Engine, EngineConfig, Input, Output, Recovered, StartWave};
 use kairos_journal::{Journal, JournalConfig, RealDisk};
@@ -152,7 +152,10 @@ impl App {
             definitions,
             tenant,
         };
-        app.in_step().await?;
+        if let Err(e) = app.in_step().await {
+            // the engine goes on with its last playbook; whoever can mend the cause needs an open directory for it
+            tracing::error!(error = %e, "catalog and engine are not in step");
+        }
         Ok(app)
     }
 
@@ -287,11 +290,17 @@ impl App {
                 salt: c.salt,
                 holdout_salt,
                 run: run.to_owned(),
-                hold: c.def.hold_days > 0 && run != "stopped",
+                hold: run != "stopped" && self.holds(&c.def, now),
                 def: c.def,
             });
         }
         Ok(BookFile { format: BookFile::FORMAT, id: 0, kill: false, tenant: self.tenant.clone(), campaigns })
+    }
+
+    /// Whether a campaign keeps its audience now: from `hold_days` before its first wave on.
+    fn holds(&self, def: &CampaignDef, now: Timestamp) -> bool {
+        let first = def.waves.iter().filter_map(|w| w.start.instant(&self.zone)).min();
+        def.hold_days > 0 && first.is_some_and(|t| now >= t.minus(Span::days(i64::from(def.hold_days))))
     }
 
     /// The tenant's holdout salt for the period in which a campaign starts: fixed for the campaign's whole life.
@@ -337,11 +346,21 @@ impl App {
             }
         }
         for c in self.campaigns().await? {
-            if c.def.hold_days > 0
-                && matches!(run_state(&c.state), Some("approved" | "running" | "paused"))
-                && let Some(members) = self.held_audience(&c).await?
-            {
-                facts.audiences.insert(c.id, members);
+            if c.def.hold_days == 0 || !matches!(run_state(&c.state), Some("approved" | "running" | "paused")) {
+                continue;
+            }
+            match self.held_audience(&c).await {
+                Ok(Some(members)) => {
+                    facts.audiences.insert(c.id, members);
+                }
+                Ok(None) => {}
+                Err(e) => {
+                    // one broken condition must not stop everybody's decisions: what it held before, it holds on
+                    tracing::error!(campaign = %c.slug, error = %e, "its audience cannot be made anew");
+                    if let Some(members) = current.and_then(|f| f.audiences.get(&c.id)) {
+                        facts.audiences.insert(c.id, members.clone());
+                    }
+                }
             }
         }
         if let Some(current) = current {

@@ -8,7 +8,7 @@ use kairos_connect::channel::{
 };
 use kairos_engine::{ContactView, Input, Outcome};
 use kairos_model::{
-    CampaignId, CampaignVersion, Channel, ContactId, ContactState, Disposition, Reason, SubscriberId, Timestamp,
+    CampaignId, CampaignVersion, Channel, ContactId, ContactState, Disposition, Reason, Span, SubscriberId, Timestamp,
     WaveNo, hash::FixedMap, sms,
 };
 use kairos_vault::{SuppressRow, SuppressionCause, Vault};
@@ -29,6 +29,9 @@ pub struct Creatives {
 
 /// Creatives are of one wave: its audience and snapshot decide which tag values they show.
 type CreativeKey = (CampaignId, CampaignVersion, WaveNo);
+
+/// Wait after a store could not be read.
+const RETRY_AFTER: Span = Span::secs(5);
 
 /// Waves whose creatives are kept at once; the lowest is loaded again when it is needed.
 const CREATIVES_MAX: usize = 64;
@@ -81,8 +84,9 @@ impl ChannelSide {
         })?;
         let to = number.ok_or(Reason::NoAddress)?;
         let creatives = self.creatives(o.campaign, o.version, o.wave).await.map_err(|e| {
+            // a store that cannot be read now: the contact goes back, and nobody is lost for it
             tracing::error!(campaign = %o.campaign, error = %e, "no creatives");
-            Reason::Unreadable
+            Reason::Paused
         })?;
         let text = creatives.text(o.subscriber, &self.vault).map_err(|e| {
             tracing::warn!(campaign = %o.campaign, subscriber = %o.subscriber, error = %e, "the creative cannot be filled");
@@ -112,6 +116,9 @@ impl ChannelSide {
                                 .push(Input::Outcome { contact: o.contact, outcome: Outcome::Cancelled { reason } }),
                         }
                     }
+                    let put_back = refused.iter().any(|i| {
+                        matches!(i, Input::Outcome { outcome: Outcome::Cancelled { reason: Reason::Paused }, .. })
+                    });
                     if !refused.is_empty()
                         && let Err(e) = self.runner.handle_all(refused).await
                     {
@@ -119,6 +126,12 @@ impl ChannelSide {
                     }
                     if !contacts.is_empty() {
                         return Offered { contacts, awake };
+                    }
+                    if put_back {
+                        // what could not be read now is asked for again, but not at once
+                        let later = self.runner.clock().sleep_until(now.plus(RETRY_AFTER));
+                        drop(awake);
+                        later.await;
                     }
                 }
                 Err(e) => {

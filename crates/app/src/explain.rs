@@ -81,6 +81,11 @@ impl App {
                     engine.contacts_of(subscriber).into_iter().filter(|k| k.campaign == c.id).collect::<Vec<_>>();
                 (waves, contacts, engine.judge(at, subscriber, c.id))
             };
+            let mut now: Vec<Reason> = judged.map(|j| j.all.iter().collect()).unwrap_or_default();
+            if selected == Some(false) && !now.contains(&Reason::NotEligible) {
+                // the policy is asked about members only: who is none is told so first
+                now.insert(0, Reason::NotEligible);
+            }
             standings.push(Standing {
                 campaign: c.slug.clone(),
                 id: c.id,
@@ -90,7 +95,7 @@ impl App {
                 waves,
                 decisions: self.decisions_of(subscriber, c.id, at)?,
                 contacts,
-                now: judged.map(|j| j.all.iter().collect()).unwrap_or_default(),
+                now,
                 free_at: judged.and_then(|j| j.free_at),
             });
         }

@@ -101,12 +101,21 @@ fn start_channel(app: &Arc<App>, address: &str, config: &Config, stop: Cancellat
     }))
 }
 
+/// How often playbook and facts are made anew without a change that asks for it.
+const REFRESH_SECONDS: u64 = 600;
+
 /// Waves of which nothing is open end their campaign when no other wave is to come.
 async fn complete_when_settled(app: Arc<App>) {
-    loop {
+    for second in 1_u64.. {
         let awake = app.clock.sleep_until(app.now().plus(kairos_model::Span::secs(1))).await;
         if let Err(e) = app.complete_settled().await {
             tracing::warn!(error = %e, "a settled campaign could not be completed");
+        }
+        // holds begin by the clock
+        if second.is_multiple_of(REFRESH_SECONDS)
+            && let Err(e) = app.refresh_if_running().await
+        {
+            tracing::warn!(error = %e, "playbook and facts could not be made anew");
         }
         drop(awake);
     }

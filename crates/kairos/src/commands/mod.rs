@@ -44,7 +44,8 @@ pub async fn run(app: &App, command: &Command, context: &Context<'_>) -> Result<
     match command {
         Command::Import(args) => import::run(app, args, context).await,
         Command::Tag(args) => tag::run(app, args, context).await,
-        Command::Audience(args) => audience::run(app, args, context),
+        // counting is work for a thread, not for a runtime that also serves
+        Command::Audience(args) => tokio::task::block_in_place(|| audience::run(app, args, context)),
         Command::Campaign(args) => campaign::run(app, args, context).await,
         Command::Explain(args) => explain::run(app, args, context).await,
         Command::Sql(args) => sql::run(app, args, context).await,

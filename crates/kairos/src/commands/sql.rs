@@ -7,7 +7,7 @@ use kairos_lake::{LakeError, SqlLimits, to_json, to_text};
 use serde_json::json;
 
 pub async fn run(app: &App, args: &Sql, context: &Context<'_>) -> Result<Output> {
-    app.mirror()?;
+    tokio::task::block_in_place(|| app.mirror())?;
     let limits = SqlLimits { rows: args.rows, seconds: args.seconds };
     let wrong = |e: LakeError| AppError::invalid("sql", "the query gives no answer").because(e);
     let answer = app.lake.sql(app.now(), &args.query, limits).await.map_err(wrong)?;

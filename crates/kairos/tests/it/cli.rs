@@ -36,7 +36,7 @@ pub const FILES: [(&str, &str); 11] = [
 
 /// The program, with nothing of the caller's environment.
 pub fn program() -> Command {
-    let mut command = Command::new(std::env::var("KAIROS_BIN").unwrap_or(env!("CARGO_BIN_EXE_kairos").to_owned()));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kairos"));
     command.env_clear().env("KAIROS_LOG", "warn").stdin(Stdio::null());
     command
 }

@@ -80,8 +80,6 @@ fn only_what_changed_is_computed_again() {
         let done = t.json(&["--definitions", "definitions", "tag", "compute", "--as-of", AS_OF]);
         (done["new"].as_bool().unwrap(), done["computed"].as_u64().unwrap(), done["reused"].as_u64().unwrap())
     };
-    // the definitions have moved from the program to a folder, which the snapshot notes
-    assert_eq!(compute(), (true, 0, 94));
     assert_eq!(compute(), (false, 0, 94));
     let file = definitions.join("tags/scenarios.toml");
     let text = fs::read_to_string(&file).unwrap();
@@ -212,7 +210,7 @@ fn a_definition_is_judged_with_every_finding_at_its_field() {
         &["the unknown field `nmae`; did you mean `name`?"],
     );
     one(
-        findings(&t, &current(|c| *creative(c, 1) = "Dear {{ name, reply RBT".into())),
+        findings(&t, &current(|c| *creative(c, 1) = "Dear {{ name, reply RBT. Reply TD to opt out".into())),
         "/creatives/1/text",
         &["does not parse at line 1"],
     );
@@ -364,7 +362,7 @@ fn why_and_why_not_is_answered_in_both_languages() {
     let of = |key: &str| t.json(&["explain", key, "--campaign", "ring-back-tone"])["campaigns"][0].clone();
     let first = of("S000000000");
     assert_eq!(first["selected"], false);
-    assert!(first["now"].as_array().unwrap().contains(&json!("not_eligible")), "{first:#}");
+    assert_eq!(first["now"][0], "not_eligible", "{first:#}");
     let member = t.ok(&["audience", "extract", "--limit", "1", "ring_back_prospect"]).trim().to_owned();
     assert_eq!(of(&member)["selected"], true);
     let text = t.ok(&["explain", "s0"]);
