@@ -16,7 +16,7 @@ use kairos_engine::{AudienceHash, Engine, EngineConfig, Input, Output, Recovered
 use kairos_journal::{Journal, JournalConfig, RealDisk};
 use kairos_lake::{Lake, LakeOptions, Sets, TagCatalogue};
 use kairos_model::{
-    CampaignClass, Channel, Currency, NumberPlan, PlaybookId, SnapshotId, SubscriberId, Timestamp, Zone,
+    CampaignClass, Channel, Currency, NumberPlan, PlaybookId, SnapshotId, Span, SubscriberId, Timestamp, Zone,
     clock::SharedClock, hash,
 };
 use kairos_vault::{SystemEntropy, Vault};
