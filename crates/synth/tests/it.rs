@@ -36,7 +36,7 @@ fn the_same_seed_gives_the_same_bytes_on_every_machine() {
     assert_eq!(format!("{:016x}", fingerprint(&province(1, 3_000))), GOLDEN);
     assert_ne!(fingerprint(&province(2, 3_000)), fingerprint(&province(1, 3_000)));
 }
-const GOLDEN: &str = "8018b1db6ee6f625";
+const GOLDEN: &str = "c1f2f2c0f31da0aa";
 
 #[test]
 fn chunks_can_be_made_in_any_order_and_a_larger_province_begins_alike() {
@@ -154,8 +154,8 @@ fn consent_and_suppression_have_their_shares() {
 #[test]
 fn the_layouts_read_the_files() {
     let layouts = [
-        include_str!("../../../province/layouts/subscribers.toml"),
         include_str!("../../../province/layouts/numbers.toml"),
+        include_str!("../../../province/layouts/subscribers.toml"),
         include_str!("../../../province/layouts/products.toml"),
         include_str!("../../../province/layouts/consents.toml"),
         include_str!("../../../province/layouts/suppression.toml"),
