@@ -67,6 +67,10 @@ impl Secrets {
         let mut cells = 0;
         for name in files_below(folder) {
             let path = folder.join(&name);
+            // the socket of a serving process holds nothing
+            if !path.is_file() {
+                continue;
+            }
             assert_eq!(self.seen(&fs::read(&path).unwrap()), 0, "in clear in {}", name.display());
             if path.extension().is_some_and(|e| e == "parquet") {
                 let mut rows = kairos_lake::source::parquet_rows(&path).unwrap();

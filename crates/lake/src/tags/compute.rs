@@ -412,7 +412,13 @@ impl<'a> Run<'a> {
 /// Same `as_of`, subscribers, definitions and columns.
 fn says_the_same(a: &Snapshot, b: &Snapshot) -> bool {
     let tag = |t: &SnapshotTag| SnapshotTag { computed_in: 0, computed_at: 0, ..t.clone() };
-    (a.as_of, &a.universe) == (b.as_of, &b.universe) && a.tags.iter().map(tag).eq(b.tags.iter().map(tag))
+    // a condition tag that was just computed stands elsewhere in the list than one that was kept
+    let sorted = |s: &Snapshot| {
+        let mut tags: Vec<SnapshotTag> = s.tags.iter().map(tag).collect();
+        tags.sort_by(|a, b| a.id.cmp(&b.id));
+        tags
+    };
+    (a.as_of, &a.universe) == (b.as_of, &b.universe) && sorted(a) == sorted(b)
 }
 
 /// Whether all values that are known are equal; true where none is.
