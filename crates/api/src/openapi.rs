@@ -46,6 +46,8 @@ const TOKEN: &str = "token";
         audiences::freeze_audience,
         subscribers::explain_subscriber,
         subscribers::opt_out,
+        system::read_kill_switch,
+        system::set_kill_switch,
         records::list_audit,
         records::verify_audit,
         records::list_imports,

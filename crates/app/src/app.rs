@@ -1,29 +1,29 @@
 //! The application over one open data directory: its stores, its engine, and what keeps them in step.
 
 use crate::{
-    books::{BookCampaign, BookFile},
+    campaigns::{Transport, transport},
     definitions::Definitions,
     dir::DataDir,
     error::{AppError, Context, Kind, Result},
-    facts::{Agreement, SnapshotFacts},
+    exports::LIST_ROWS,
     keys,
     library::DirLibrary,
+    lists,
+    refresh::{InForce, run_state},
     runner::{Runner, Running},
+    tags::load_tags,
 };
-use kairos_catalog::{Campaign, CampaignDef, CampaignFilter, CampaignState, Catalog, TenantConfig};
+use kairos_catalog::{Campaign, CampaignFilter, CampaignState, Catalog, TenantConfig};
 use kairos_decide::RunState;
 use kairos_engine::{AudienceHash, Engine, EngineConfig, Input, Output, Recovered, StartWave};
 use kairos_journal::{Journal, JournalConfig, RealDisk};
-use kairos_lake::{Lake, LakeOptions, Sets, TagCatalogue};
-use kairos_model::{
-    CampaignClass, Channel, Currency, NumberPlan, PlaybookId, SnapshotId, Span, SubscriberId, Timestamp, Zone,
-    clock::SharedClock, hash,
-};
+use kairos_lake::{Lake, LakeOptions, TagCatalogue};
+use kairos_model::{Channel, Currency, NumberPlan, Timestamp, Zone, clock::SharedClock, hash};
 use kairos_vault::{SystemEntropy, Vault};
 use std::{
     path::{Path, PathBuf},
     sync::{
-        Arc,
+        Arc, RwLock,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
 };
@@ -37,6 +37,8 @@ pub struct Options {
     pub key_file: Option<PathBuf>,
     pub clock: SharedClock,
     pub lake: LakeOptions,
+    /// Where lists for people are written; `None`: `<data>.outbox` beside the directory. Never in it: they hold numbers.
+    pub outbox: Option<PathBuf>,
     /// Most submits without an answer, of all binds together.
     pub sms_window: u32,
     /// Where salts come from: the system's random bytes, or a seed for a run that must come out the same. Tokens and
@@ -50,6 +52,7 @@ impl Options {
             data: data.into(),
             definitions,
             key_file: None,
+            outbox: None,
             clock,
             lake: LakeOptions::default(),
             sms_window: 64,
@@ -66,24 +69,19 @@ pub struct App {
     pub zone: Zone,
     pub currency: Currency,
     pub plan: Arc<NumberPlan>,
-    pub tags: Arc<TagCatalogue>,
+    pub(crate) tags: RwLock<Arc<TagCatalogue>>,
     pub vault: Arc<Vault>,
     pub lake: Lake,
     pub catalog: Catalog,
     pub clock: SharedClock,
     pub library: Arc<DirLibrary>,
     pub recovered: Recovered,
+    pub(crate) outbox: PathBuf,
     running: Running,
     salt_seed: Option<u64>,
     salts_drawn: AtomicU64,
     /// Playbook and facts in force as we made them; also keeps two refreshes apart.
-    in_force: AsyncMutex<InForce>,
-}
-
-#[derive(Default)]
-struct InForce {
-    book: Option<BookFile>,
-    facts: Option<SnapshotFacts>,
+    pub(crate) in_force: AsyncMutex<InForce>,
 }
 
 impl App {
@@ -97,7 +95,8 @@ impl App {
         let mut dir = DataDir::open(&options.data, tenant.tenant_id())?;
         let plan = NumberPlan::new(&tenant.number_plan())
             .or_fail(Kind::Invalid, "tenant", || format!("`{}`: number plan", definitions.shown(tenant_file)))?;
-        let tags = load_tags(&definitions, tenant.currency)?;
+        let sets = lists::sets(&definitions, &dir.path("lists"), options.clock.now())?;
+        let tags = load_tags(&definitions, tenant.currency, sets)?;
         let disk = Arc::new(RealDisk);
         let key_path = options.key_file.unwrap_or_else(|| keys::beside(&options.data));
         let master = keys::read_or_create(&key_path, DataDir::exists(&options.data) && dir.path("vault").exists())?;
@@ -120,6 +119,9 @@ impl App {
         )?;
         let mut config = EngineConfig::new(dir.tenant(), disk, dir.path("checkpoint"));
         config.window.insert(Channel::Sms, options.sms_window);
+        for &channel in Channel::ALL.iter().filter(|&&c| transport(c) == Some(Transport::File)) {
+            config.window.insert(channel, LIST_ROWS as u32);
+        }
         let (engine, recovered) =
             Engine::open(config, journal, library.clone()).or_fail(Kind::Unavailable, "engine", || {
                 format!("cannot recover the engine of `{}`", options.data.display())
@@ -138,13 +140,14 @@ impl App {
             zone,
             currency: tenant.currency,
             plan: Arc::new(plan),
-            tags: Arc::new(tags),
+            tags: RwLock::new(Arc::new(tags)),
             vault,
             lake,
             catalog,
             clock: options.clock,
             library,
             recovered,
+            outbox: options.outbox.unwrap_or_else(|| keys::sibling(&options.data, "outbox")),
             running,
             salt_seed: options.salt_seed,
             salts_drawn: AtomicU64::new(0),
@@ -240,207 +243,6 @@ impl App {
             }
         }
     }
-
-    /// Makes a playbook and facts of what the stores say now, and swaps them in if they differ from those in force.
-    pub async fn refresh(&self) -> Result<()> {
-        let mut in_force = self.in_force.lock().await;
-        let (mut inputs, mut next) = (Vec::new(), InForce::default());
-        let facts = self.build_facts(in_force.facts.as_ref()).await?;
-        if let Some(facts) = facts {
-            facts.save(self.library.facts_folder())?;
-            inputs.push(Input::SwapFacts(facts.id));
-            next.facts = Some(facts);
-        }
-        let mut book = self.build_book().await?;
-        let same = in_force.book.as_ref().is_some_and(|b| BookFile { id: b.id, ..book.clone() } == *b);
-        if !same {
-            book.id = self.library.next_book()?.0;
-            book.compile()?;
-            book.save(self.library.books_folder())?;
-            inputs.push(Input::SwapPlaybook(PlaybookId(book.id)));
-            next.book = Some(book);
-        }
-        if !inputs.is_empty() {
-            self.runner().handle(inputs).await?;
-        }
-        // only what the engine has taken is in force
-        in_force.facts = next.facts.or(in_force.facts.take());
-        in_force.book = next.book.or(in_force.book.take());
-        Ok(())
-    }
-
-    /// [`App::refresh`], where there is a campaign that decides by it.
-    pub async fn refresh_if_running(&self) -> Result<()> {
-        if self.campaigns().await?.iter().any(|c| run_state(&c.state).is_some()) {
-            self.refresh().await?;
-        }
-        Ok(())
-    }
-
-    /// The playbook's source as the catalog has it now; its id is 0.
-    pub async fn build_book(&self) -> Result<BookFile> {
-        let now = self.now();
-        let mut campaigns = Vec::new();
-        for c in self.campaigns().await? {
-            let Some(run) = run_state(&c.state) else { continue };
-            let holdout_salt = self.holdout_salt(&c, now).await?;
-            campaigns.push(BookCampaign {
-                id: c.id.0,
-                version: c.version.0,
-                salt: c.salt,
-                holdout_salt,
-                run: run.to_owned(),
-                hold: run != "stopped" && self.holds(&c.def, now),
-                def: c.def,
-            });
-        }
-        Ok(BookFile { format: BookFile::FORMAT, id: 0, kill: false, tenant: self.tenant.clone(), campaigns })
-    }
-
-    /// Whether a campaign keeps its audience now: from `hold_days` before its first wave on.
-    fn holds(&self, def: &CampaignDef, now: Timestamp) -> bool {
-        let first = def.waves.iter().filter_map(|w| w.start.instant(&self.zone)).min();
-        def.hold_days > 0 && first.is_some_and(|t| now >= t.minus(Span::days(i64::from(def.hold_days))))
-    }
-
-    /// The tenant's holdout salt for the period in which a campaign starts: fixed for the campaign's whole life.
-    pub(crate) async fn holdout_salt(&self, c: &Campaign, now: Timestamp) -> Result<Option<u64>> {
-        if !c.def.holdout {
-            return Ok(None);
-        }
-        let at = c.def.start.instant(&self.zone).unwrap_or(now);
-        let period = self.tenant.holdout_period(at);
-        let actor = kairos_catalog::Actor::system();
-        let holdout = self.catalog.holdout(&actor, &period, &mut self.salts(), now).await.map_err(catalog_error)?;
-        Ok(Some(holdout.salt))
-    }
-
-    /// Facts as the stores say now; `None` if they are those in force.
-    async fn build_facts(&self, current: Option<&SnapshotFacts>) -> Result<Option<SnapshotFacts>> {
-        let now = self.now();
-        let mut facts = SnapshotFacts { tags: self.newest_snapshot()?.map(|s| s.id()), ..SnapshotFacts::default() };
-        let everyone = 0..self.vault.stats().subscribers;
-        facts.reachable = everyone.clone().filter(|&s| self.vault.has_number(SubscriberId(s), now)).collect();
-        facts.suppressed = everyone.filter(|&s| self.vault.is_suppressed_sub(SubscriberId(s), now)).collect();
-        let set = |sql: String| async move {
-            self.lake
-                .subscriber_set(now, &sql)
-                .await
-                .or_fail(Kind::Failure, "facts", || "cannot read the facts".to_owned())
-        };
-        facts.do_not_disturb = set("SELECT subscriber FROM subscriber WHERE do_not_disturb".to_owned()).await?;
-        for &class in CampaignClass::ALL {
-            for channel in [Channel::Sms, Channel::Mms, Channel::Outbound] {
-                // a change of mind is a new row: the newest counts, and of two at one instant the refusal
-                let of = |granted: &str| {
-                    format!(
-                        "SELECT subscriber FROM (SELECT subscriber, granted, row_number() OVER (PARTITION BY subscriber \
-                         ORDER BY at DESC, granted ASC) AS n FROM consent WHERE purpose = '{class}' AND channel = '{channel}') \
-                         WHERE n = 1 AND {granted}"
-                    )
-                };
-                let agreement = Agreement { granted: set(of("granted")).await?, denied: set(of("NOT granted")).await? };
-                if agreement != Agreement::default() {
-                    facts.consent.insert((class, channel), agreement);
-                }
-            }
-        }
-        for c in self.campaigns().await? {
-            if c.def.hold_days == 0 || !matches!(run_state(&c.state), Some("approved" | "running" | "paused")) {
-                continue;
-            }
-            match self.held_audience(&c).await {
-                Ok(Some(members)) => {
-                    facts.audiences.insert(c.id, members);
-                }
-                Ok(None) => {}
-                Err(e) => {
-                    // one broken condition must not stop everybody's decisions: what it held before, it holds on
-                    tracing::error!(campaign = %c.slug, error = %e, "its audience cannot be made anew");
-                    if let Some(members) = current.and_then(|f| f.audiences.get(&c.id)) {
-                        facts.audiences.insert(c.id, members.clone());
-                    }
-                }
-            }
-        }
-        if let Some(current) = current {
-            facts.id = current.id;
-            if facts == *current {
-                return Ok(None);
-            }
-        }
-        facts.id = SnapshotId(self.library.next_facts()?.0);
-        Ok(Some(facts))
-    }
-
-    /// Computes a tag snapshot; only what changed is recomputed.
-    pub async fn compute_tags(&self, as_of: Timestamp) -> Result<TagsComputed> {
-        let report =
-            self.lake
-                .compute_tags(&self.tags, as_of, self.now())
-                .await
-                .or_fail(Kind::Failure, "tags", || "the tags cannot be computed".to_owned())?;
-        Ok(TagsComputed {
-            snapshot: report.snapshot.id().0,
-            as_of: report.snapshot.as_of(),
-            subscribers: report.snapshot.subscribers(),
-            new: report.new,
-            computed: report.computed.len(),
-            reused: report.snapshot.tags.len() - report.computed.len(),
-        })
-    }
-
-    /// Plans every tag on the tables. `Invalid` with each fault: file and tag as its place.
-    pub async fn check_tags(&self) -> Result<()> {
-        let problems = self
-            .lake
-            .check_tags(&self.tags)
-            .await
-            .or_fail(Kind::Unavailable, "tags", || "the tags cannot be planned on the tables".to_owned())?;
-        if problems.is_empty() {
-            return Ok(());
-        }
-        let details = problems
-            .iter()
-            .map(|p| (format!("{}, `{}`, {}", p.file, p.id, p.field), format!("{}; {}", p.what, p.remedy)))
-            .collect();
-        let message = format!("the tag catalogue is not valid: {} fault(s)", problems.len());
-        Err(AppError::invalid("tag_catalogue", message).with_details(details))
-    }
-
-    /// The error for a tag that is not in the catalogue, with the nearest that is.
-    pub fn unknown_tag(&self, id: &str) -> AppError {
-        let near = crate::suggest::nearest(id, self.tags.defs().iter().map(|d| d.info.id.as_str()));
-        let hint = near.map_or(String::new(), |n| format!("; did you mean `{n}`?"));
-        AppError::not_found("tag", format!("unknown tag `{id}`{hint}"))
-    }
-
-    pub(crate) async fn facts_in_force(&self) -> Option<SnapshotFacts> {
-        self.in_force.lock().await.facts.clone()
-    }
-}
-
-/// What a run over the tags did.
-#[derive(Clone, Copy, Debug)]
-pub struct TagsComputed {
-    pub snapshot: u32,
-    pub as_of: Timestamp,
-    pub subscribers: u64,
-    /// Whether there is a new snapshot; else nothing had changed.
-    pub new: bool,
-    pub computed: usize,
-    pub reused: usize,
-}
-
-/// The word of the book for a state that the engine must know; `None`: not in the book.
-pub(crate) fn run_state(state: &CampaignState) -> Option<&'static str> {
-    match state {
-        CampaignState::Draft { .. } | CampaignState::Submitted { .. } => None,
-        CampaignState::Approved { .. } => Some("approved"),
-        CampaignState::Running { .. } => Some("running"),
-        CampaignState::Paused { .. } => Some("paused"),
-        CampaignState::Ended { .. } | CampaignState::Evaluated { .. } => Some("stopped"),
-    }
 }
 
 /// A catalog error with the kind that it names itself.
@@ -487,14 +289,6 @@ const fn catalog_code(e: &kairos_catalog::CatalogError) -> &'static str {
         E::Damaged { .. } | E::Broken(_) => "catalog_damaged",
         _ => "catalog",
     }
-}
-
-/// The tag catalogue of the definitions.
-pub fn load_tags(definitions: &Definitions, currency: Currency) -> Result<TagCatalogue> {
-    let files: Vec<(String, String)> =
-        definitions.under("tags/").map(|(name, text)| (definitions.shown(name), text.to_owned())).collect();
-    TagCatalogue::parse(&files, currency, Sets::default())
-        .or_fail(Kind::Invalid, "tag_catalogue", || "the tag catalogue is not valid".to_owned())
 }
 
 /// Resolves a path against a folder, as a running process must do for a caller in another one.

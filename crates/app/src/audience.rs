@@ -40,9 +40,9 @@ impl App {
         let parsed = if text.trim_start().starts_with('{') {
             let json = serde_json::from_str(text)
                 .or_fail(Kind::Invalid, "condition_json", || "the condition is no JSON".to_owned())?;
-            Condition::from_json(&json, &*self.tags)
+            Condition::from_json(&json, &*self.tags())
         } else {
-            Condition::parse(text, &*self.tags)
+            Condition::parse(text, &*self.tags())
         };
         parsed.map_err(|p| condition_error(&p))
     }
@@ -52,17 +52,30 @@ impl App {
         match &def.audience.condition {
             Some(catalog::Condition::Text(text)) => self.condition(text),
             Some(catalog::Condition::Tree(tree)) => self.condition(&tree.to_string()),
-            None => Err(AppError::invalid(
-                "audience_list",
-                format!("campaign `{}` names a list; stored lists are not there yet, give a condition", def.id),
-            )),
+            // a stored list is a condition of one clause
+            None => match &def.audience.list {
+                Some(list) => self.condition(&format!("subscriber in list {list}")),
+                None => Err(AppError::invalid("audience", format!("campaign `{}` names no audience", def.id))),
+            },
         }
     }
 
     /// The newest snapshot's number and time.
     pub fn snapshot(&self) -> Result<(SnapshotId, Timestamp)> {
-        match self.newest_snapshot()? {
+        self.snapshot_at(self.now())
+    }
+
+    /// Number and time of the newest snapshot that describes a time up to `at`.
+    pub fn snapshot_at(&self, at: Timestamp) -> Result<(SnapshotId, Timestamp)> {
+        match self.latest_snapshot(at)? {
             Some(s) => Ok((s.id(), s.as_of())),
+            None if self.latest_snapshot(self.now())?.is_some() => Err(AppError::not_found(
+                "no_snapshot",
+                format!(
+                    "no tag snapshot describes a time up to {}; `kairos tag compute --as-of TIME` makes one",
+                    self.zone.civil(at).strftime("%Y-%m-%dT%H:%M:%S")
+                ),
+            )),
             None => Err(AppError::conflict(
                 "no_snapshot",
                 "there is no tag snapshot yet; import the operator's files, then run `kairos tag compute`",
@@ -72,41 +85,46 @@ impl App {
 
     /// The newest snapshot that describes a time up to now, if there is one.
     pub fn newest_snapshot(&self) -> Result<Option<Snapshot>> {
+        self.latest_snapshot(self.now())
+    }
+
+    fn latest_snapshot(&self, at: Timestamp) -> Result<Option<Snapshot>> {
         self.lake
-            .latest_snapshot(self.now())
+            .latest_snapshot(at)
             .or_fail(Kind::Unavailable, "snapshot", || "cannot read the tag snapshots".to_owned())
     }
 
     /// Members of a condition in a snapshot.
     pub fn members(&self, snapshot: SnapshotId, condition: &Condition) -> Result<RoaringBitmap> {
         self.lake
-            .select(snapshot, condition, self.tags.sets())
+            .select(snapshot, condition, self.tags().sets())
             .or_fail(Kind::Failure, "audience", || format!("cannot evaluate `{}`", condition.text()))
     }
 
-    /// Counts, and shows what each clause of the outermost `and` removes.
-    pub fn count(&self, text: &str, lang: Lang) -> Result<Count> {
+    /// Counts in the newest snapshot up to `at`, and shows what each clause of the outermost `and` removes.
+    pub fn count(&self, text: &str, at: Timestamp, lang: Lang) -> Result<Count> {
         let condition = self.condition(text)?;
-        let (snapshot, as_of) = self.snapshot()?;
+        let tags = self.tags();
+        let (snapshot, as_of) = self.snapshot_at(at)?;
         let everyone = self.members(snapshot, &Condition::everyone())?;
         let members = self.members(snapshot, &condition)?;
         let mut funnel = Vec::new();
         let mut left = everyone.clone();
         if let Node::And(clauses) = condition.root() {
             for node in clauses {
-                let one = Condition::from_node(node, &*self.tags).map_err(|p| condition_error(&p))?;
+                let one = Condition::from_node(node, &*tags).map_err(|p| condition_error(&p))?;
                 let alone = self.members(snapshot, &one)?;
                 left &= &alone;
                 let clause = match node {
-                    Node::Leaf(leaf) => explain_clause(leaf, &*self.tags, lang, None),
-                    _ => explain(&one, &*self.tags, lang),
+                    Node::Leaf(leaf) => explain_clause(leaf, &*tags, lang, None),
+                    _ => explain(&one, &*tags, lang),
                 };
                 funnel.push(FunnelStep { clause, text: one.text().to_owned(), alone: alone.len(), left: left.len() });
             }
         }
         Ok(Count {
             condition: condition.text().to_owned(),
-            sentence: explain(&condition, &*self.tags, lang),
+            sentence: explain(&condition, &*tags, lang),
             snapshot,
             as_of,
             everyone: everyone.len(),
@@ -115,9 +133,9 @@ impl App {
         })
     }
 
-    /// Makes an audience immutable.
-    pub fn freeze(&self, condition: &Condition) -> Result<Audience> {
-        let (snapshot, as_of) = self.snapshot()?;
+    /// Makes an audience immutable, as of the newest snapshot up to `at`.
+    pub fn freeze(&self, condition: &Condition, at: Timestamp) -> Result<Audience> {
+        let (snapshot, as_of) = self.snapshot_at(at)?;
         let members = self.members(snapshot, condition)?;
         self.lake
             .freeze(members, condition, snapshot, as_of)

@@ -13,6 +13,9 @@ use kairos_model::{CampaignId, CampaignVersion, Money, PlaybookId, Span};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
+/// Begins the last line of a book file.
+const SUM: &str = "blake3 ";
+
 /// A campaign as the catalog approved it, with the numbers and salts that never change.
 #[derive(Clone, Serialize, Deserialize, Debug, PartialEq)]
 #[serde(deny_unknown_fields)]
@@ -47,28 +50,47 @@ pub fn family_id(name: &str) -> FamilyId {
 }
 
 impl BookFile {
-    pub const FORMAT: u32 = 1;
+    /// 2: a last line with the sum. 1 is still read.
+    pub const FORMAT: u32 = 2;
 
     pub fn file_name(id: PlaybookId) -> String {
         format!("{:08}.book", id.0)
     }
+    /// Writes the file: JSON that a person can read, and a last line with its BLAKE3.
     pub fn save(&self, folder: &Path) -> Result<()> {
-        let text = serde_json::to_vec_pretty(self).or_fail(Kind::Failure, "internal", || "playbook".to_owned())?;
-        write_atomic(&folder.join(Self::file_name(PlaybookId(self.id))), &text)
+        let mut text =
+            serde_json::to_string_pretty(self).or_fail(Kind::Failure, "internal", || "playbook".to_owned())?;
+        let sum = blake3::hash(text.as_bytes());
+        text.push_str(&format!("\n{SUM}{}\n", sum.to_hex()));
+        write_atomic(&folder.join(Self::file_name(PlaybookId(self.id))), text.as_bytes())
     }
+    /// Reads and checks a file of this format or of format 1, which had no sum.
     pub fn load(folder: &Path, id: PlaybookId) -> Result<Self> {
         let path = folder.join(Self::file_name(id));
         let text = std::fs::read_to_string(&path).or_fail(Kind::Unavailable, "playbook_missing", || {
             format!("cannot read the playbook `{}` that the journal names", path.display())
         })?;
-        let book: Self = serde_json::from_str(&text)
-            .or_fail(Kind::Failure, "playbook_broken", || format!("`{}` is damaged", path.display()))?;
-        if book.format != Self::FORMAT {
+        let broken = || format!("`{}` is damaged; restore it from a backup", path.display());
+        let (json, sum) = match text.rsplit_once(&format!("\n{SUM}")) {
+            Some((json, sum)) => (json, Some(sum.trim_end())),
+            None => (text.as_str(), None),
+        };
+        if sum.is_some_and(|sum| blake3::hash(json.as_bytes()).to_hex().as_str() != sum) {
+            return Err(AppError::failure("playbook_broken", broken()));
+        }
+        let any: serde_json::Value = serde_json::from_str(json).or_fail(Kind::Failure, "playbook_broken", broken)?;
+        let format = any.get("format").and_then(serde_json::Value::as_u64).unwrap_or_default();
+        if format > u64::from(Self::FORMAT) {
             return Err(AppError::failure(
                 "playbook_newer",
-                format!("`{}` has format {}, this program knows {}", path.display(), book.format, Self::FORMAT),
+                format!("`{}` has format {format}, this program knows up to {}", path.display(), Self::FORMAT),
             ));
         }
+        if (format >= 2) != sum.is_some() {
+            return Err(AppError::failure("playbook_broken", broken()));
+        }
+        let mut book: Self = serde_json::from_value(any).or_fail(Kind::Failure, "playbook_broken", broken)?;
+        book.format = Self::FORMAT;
         Ok(book)
     }
 

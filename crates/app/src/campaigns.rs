@@ -4,7 +4,7 @@ use crate::{
     app::{App, catalog_error},
     books::BookCampaign,
     error::{AppError, Kind, Result},
-    render::{Template, WorstCase},
+    render::{Extremes, Template, WorstCase},
 };
 use kairos_catalog::{
     Actor, Campaign, CampaignDef, CampaignState, ContentHash, Findings, Severity, Step, WaveStart, check_def,
@@ -37,6 +37,24 @@ pub struct Simulation {
     pub waterfall: Waterfall,
     /// Quiet hours or a holiday are on, and until when.
     pub closed: Option<(Reason, Timestamp)>,
+}
+
+/// How a channel's contacts leave the house.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Transport {
+    /// Over SMPP to a message centre.
+    Centre,
+    /// As files for people: sent means exported.
+    File,
+}
+
+/// The transport of a channel; `None`: none is built yet.
+pub const fn transport(channel: Channel) -> Option<Transport> {
+    match channel {
+        Channel::Sms => Some(Transport::Centre),
+        Channel::Mms | Channel::Outbound => Some(Transport::File),
+        _ => None,
+    }
 }
 
 impl App {
@@ -73,12 +91,21 @@ impl App {
                 "waves with different daily windows cannot be kept apart yet; give all the same, or make two campaigns",
             );
         }
-        if def.channel != Channel::Sms {
-            findings.push(
+        match transport(def.channel) {
+            Some(Transport::Centre) => {}
+            Some(Transport::File) => findings.push(
                 Severity::Warning,
                 "/channel",
-                "only sms has a transport in this program yet; it cannot be started",
-            );
+                format!(
+                    "{} goes out as files (`kairos contact export`): reports say exported, not delivered",
+                    def.channel
+                ),
+            ),
+            None => findings.push(
+                Severity::Warning,
+                "/channel",
+                format!("{} has no transport in this program yet; it cannot be started", def.channel),
+            ),
         }
         let mut members = None;
         match self.condition_of(&def) {
@@ -117,9 +144,7 @@ impl App {
                     continue;
                 }
             };
-            let longest = self.longest(template.fields())?;
-            let borrowed: BTreeMap<&str, String> = longest.iter().map(|(k, v)| (k.as_str(), v.clone())).collect();
-            match template.worst_case(&borrowed) {
+            match template.worst_case(&self.field_extremes(template.fields())?) {
                 Ok(worst) if worst.segments > usize::from(def.max_segments) => findings.push(
                     Severity::Error,
                     &pointer,
@@ -138,26 +163,19 @@ impl App {
     /// Fields that a template may use: every tag, and the subscriber's name.
     pub fn fields(&self) -> BTreeSet<String> {
         use kairos_rules::Catalogue;
-        let mut fields: BTreeSet<String> = self.tags.tags().map(|t| t.id.clone()).collect();
+        let mut fields: BTreeSet<String> = self.tags().tags().map(|t| t.id.clone()).collect();
         fields.insert("name".to_owned());
         fields
     }
 
-    /// The longest value of each field over all subscribers of the newest snapshot.
-    fn longest(&self, fields: &[String]) -> Result<BTreeMap<String, String>> {
-        let mut longest = BTreeMap::new();
-        let mut tags = Vec::new();
-        for f in fields {
-            if f == "name" {
-                longest.insert(f.clone(), "名".repeat(NAME_LONGEST));
-            } else {
-                tags.push(f.as_str());
-            }
+    /// The longest values of each field over all subscribers of the newest snapshot.
+    fn field_extremes(&self, fields: &[String]) -> Result<BTreeMap<String, Extremes>> {
+        let tags: Vec<&str> = fields.iter().map(String::as_str).filter(|f| *f != "name").collect();
+        let mut all = self.extremes(&tags)?;
+        if tags.len() < fields.len() {
+            all.insert("name".to_owned(), Extremes::one(&"名".repeat(NAME_LONGEST)));
         }
-        for (tag, value) in self.longest_values(&tags)? {
-            longest.insert(tag, value);
-        }
-        Ok(longest)
+        Ok(all)
     }
 
     /// Keeps a definition and asks for approval. `Invalid` with every finding if it is not sound.
@@ -186,11 +204,11 @@ impl App {
         let launched = self.catalog.waves(slug).await.map_err(catalog_error)?;
         let next =
             before.def.waves.iter().filter(|w| launched.iter().all(|l| l.start.wave.0 != w.no)).min_by_key(|w| w.no);
-        if before.def.channel != Channel::Sms {
+        if transport(before.def.channel).is_none() {
             return Err(AppError::unavailable(
                 "no_transport",
                 format!(
-                    "`{slug}` goes by {}, and only sms has a transport in this program yet; nothing was launched",
+                    "`{slug}` goes by {}, which has no transport in this program yet; nothing was launched",
                     before.def.channel
                 ),
             ));
@@ -216,7 +234,7 @@ impl App {
         }
         let wave_no = kairos_model::WaveNo(wave.no);
         let condition = self.condition_of(&before.def)?;
-        let audience = self.freeze(&condition)?;
+        let audience = self.freeze(&condition, now)?;
         if audience.members.is_empty() {
             return Err(AppError::invalid(
                 "empty_audience",
@@ -282,7 +300,7 @@ impl App {
     /// Judges every member now, as its wave would, with the live contact history.
     pub async fn simulate(&self, def: CampaignDef, at: Timestamp) -> Result<Simulation> {
         let condition = self.condition_of(&def)?;
-        let (snapshot, _) = self.snapshot()?;
+        let (snapshot, _) = self.snapshot_at(at.min(self.now()))?;
         let everyone = self.members(snapshot, &kairos_rules::Condition::everyone())?.len();
         let members = self.members(snapshot, &condition)?;
         let mut file = self.build_book().await?;
@@ -307,7 +325,12 @@ impl App {
         let book: Playbook = file.compile()?;
         let closed = book.campaign(CampaignId(id)).and_then(|c| book.closed_until(c, at));
         let facts = self.current_facts().await?;
-        let waterfall = self.runner().engine().simulate(at, &book, &facts, CampaignId(id), &members);
+        // consent and lists are those of now, contacts those of then
+        let waterfall = if at < self.now() {
+            self.past(at)?.simulate(&book, &facts, CampaignId(id), &members)
+        } else {
+            self.runner().engine().simulate(at, &book, &facts, CampaignId(id), &members)
+        };
         debug_assert_eq!(book.id, PlaybookId(0));
         Ok(Simulation { campaign: name, at, everyone, matched: members.len(), waterfall, closed })
     }

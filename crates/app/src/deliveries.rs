@@ -1,6 +1,13 @@
 //! The engine's side of a channel: contacts rendered and addressed, the gate, outcomes and replies.
 
-use crate::{app::App, error::Result, receipts::Ids, render::Template, runner::Runner};
+use crate::{
+    app::App,
+    campaigns::{Transport, transport},
+    error::Result,
+    receipts::Ids,
+    render::Template,
+    runner::{Parcel, Runner},
+};
 use kairos_catalog::Lang;
 use kairos_connect::channel::{
     BoxFuture, Deliveries, Dispatch, Inbound, MessageIn, Offered, ReceiptIn, ReceiptState, RefusalStatus,
@@ -8,8 +15,8 @@ use kairos_connect::channel::{
 };
 use kairos_engine::{ContactView, Input, Outcome};
 use kairos_model::{
-    CampaignId, CampaignVersion, Channel, ContactId, ContactState, Disposition, Reason, Span, SubscriberId, Timestamp,
-    WaveNo, hash::FixedMap, sms,
+    Awake, CampaignId, CampaignVersion, Channel, ContactId, ContactState, Disposition, Reason, Span, SubscriberId,
+    Timestamp, WaveNo, hash::FixedMap, sms,
 };
 use kairos_vault::{SuppressRow, SuppressionCause, Vault};
 use std::{
@@ -25,7 +32,11 @@ pub struct Creatives {
     /// Tag values of the audience as text, by field and subscriber.
     values: BTreeMap<String, FixedMap<u32, String>>,
     uses_name: bool,
+    max_segments: usize,
 }
+
+/// The tag that says in which language a subscriber is written to.
+const LANGUAGE: &str = "language";
 
 /// Creatives are of one wave: its audience and snapshot decide which tag values they show.
 type CreativeKey = (CampaignId, CampaignVersion, WaveNo);
@@ -76,22 +87,30 @@ impl ChannelSide {
         Ok(made)
     }
 
-    /// Rendered and addressed, or the reason why it cannot be.
-    async fn dispatch(&self, o: &kairos_engine::Offered, now: Timestamp) -> Result<Dispatch, Reason> {
+    /// Rendered and addressed, or what becomes of it instead.
+    async fn dispatch(&self, o: &kairos_engine::Offered, now: Timestamp) -> Result<Dispatch, Outcome> {
+        let cancelled = |reason| Outcome::Cancelled { reason };
         let number = self.vault.number_of(o.subscriber, now).map_err(|e| {
             tracing::error!(subscriber = %o.subscriber, error = %e, "the vault does not give a number");
-            Reason::Unreadable
+            cancelled(Reason::Unreadable)
         })?;
-        let to = number.ok_or(Reason::NoAddress)?;
+        let to = number.ok_or(cancelled(Reason::NoAddress))?;
         let creatives = self.creatives(o.campaign, o.version, o.wave).await.map_err(|e| {
             // a store that cannot be read now: the contact goes back, and nobody is lost for it
             tracing::error!(campaign = %o.campaign, error = %e, "no creatives");
-            Reason::Paused
+            cancelled(Reason::Paused)
         })?;
         let text = creatives.text(o.subscriber, &self.vault).map_err(|e| {
             tracing::warn!(campaign = %o.campaign, subscriber = %o.subscriber, error = %e, "the creative cannot be filled");
-            Reason::Unreadable
+            cancelled(Reason::Unreadable)
         })?;
+        let needed = sms::segments(&text);
+        if needed > creatives.max_segments && transport(self.channel) == Some(Transport::Centre) {
+            // a value that is longer than any was when the campaign was approved
+            tracing::warn!(campaign = %o.campaign, subscriber = %o.subscriber, needed, max = creatives.max_segments, "too long");
+            let status = status_code(RefusalStatus::TooLong { needed, max: creatives.max_segments });
+            return Err(Outcome::Refused { status });
+        }
         Ok(Dispatch {
             contact: o.contact,
             to,
@@ -102,34 +121,46 @@ impl ChannelSide {
         })
     }
 
+    /// Renders what was offered; those that cannot be sent are answered for. `true` with them: some were put back.
+    async fn filled(&self, parcel: Parcel) -> (Vec<Dispatch>, Option<Awake>, bool) {
+        let now = self.runner.clock().now();
+        let mut contacts = Vec::with_capacity(parcel.contacts().len());
+        let mut refused = Vec::new();
+        for o in parcel.contacts() {
+            match self.dispatch(o, now).await {
+                Ok(d) => contacts.push(d),
+                Err(outcome) => refused.push(Input::Outcome { contact: o.contact, outcome }),
+            }
+        }
+        let (_, awake) = parcel.take();
+        let paused = Outcome::Cancelled { reason: Reason::Paused };
+        let put_back = refused.iter().any(|i| matches!(i, Input::Outcome { outcome, .. } if *outcome == paused));
+        if !refused.is_empty()
+            && let Err(e) = self.runner.handle_all(refused).await
+        {
+            tracing::error!(error = %e, "the engine is gone");
+        }
+        (contacts, awake, put_back)
+    }
+
+    /// Contacts that may be sent at this instant, rendered; none where there are none.
+    pub(crate) async fn take_now(&self, max: usize) -> Result<Vec<Dispatch>> {
+        Ok(self.filled(self.runner.offer_now(self.channel, max).await?).await.0)
+    }
+
     async fn take(&self, max: usize) -> Offered {
         loop {
             match self.runner.offer(self.channel, max).await {
-                Ok((offered, awake)) => {
-                    let now = self.runner.clock().now();
-                    let mut contacts = Vec::with_capacity(offered.len());
-                    let mut refused = Vec::new();
-                    for o in &offered {
-                        match self.dispatch(o, now).await {
-                            Ok(d) => contacts.push(d),
-                            Err(reason) => refused
-                                .push(Input::Outcome { contact: o.contact, outcome: Outcome::Cancelled { reason } }),
-                        }
-                    }
-                    let put_back = refused.iter().any(|i| {
-                        matches!(i, Input::Outcome { outcome: Outcome::Cancelled { reason: Reason::Paused }, .. })
-                    });
-                    if !refused.is_empty()
-                        && let Err(e) = self.runner.handle_all(refused).await
-                    {
-                        tracing::error!(error = %e, "the engine is gone");
-                    }
+                Ok(parcel) => {
+                    let (contacts, awake, put_back) = self.filled(parcel).await;
+                    let awake = awake.unwrap_or_else(|| self.runner.clock().begin());
                     if !contacts.is_empty() {
                         return Offered { contacts, awake };
                     }
                     if put_back {
                         // what could not be read now is asked for again, but not at once
-                        let later = self.runner.clock().sleep_until(now.plus(RETRY_AFTER));
+                        let clock = self.runner.clock();
+                        let later = clock.sleep_until(clock.now().plus(RETRY_AFTER));
                         drop(awake);
                         later.await;
                     }
@@ -274,9 +305,14 @@ impl Deliveries for ChannelSide {
             return Err(Reason::TooLate);
         }
         let engine = self.runner.engine();
-        if engine.contact(d.contact).is_some_and(|c| c.state == ContactState::Unknown) {
+        let Some(contact) = engine.contact(d.contact) else { return Err(Reason::Unreadable) };
+        if contact.state == ContactState::Unknown {
             // waited unwritten past the response timeout: it goes back, to be offered again
             return Err(Reason::Paused);
+        }
+        if self.vault.holder(d.to, now) != Some(contact.subscriber) {
+            // the number changed hands, or its holder was erased, since the text was made
+            return Err(Reason::NoAddress);
         }
         engine.gate(now, d.contact)
     }
@@ -336,9 +372,13 @@ fn status_code(status: RefusalStatus) -> u32 {
 }
 
 impl Creatives {
-    /// The text for one subscriber, in the tenant's language or the only one there is.
+    /// The text for one subscriber: in their language, else in the tenant's, else in the only one there is.
     fn text(&self, subscriber: SubscriberId, vault: &Vault) -> Result<String> {
-        let template = self.templates.get(&self.default_lang).or_else(|| self.templates.values().next());
+        let own = self.values.get(LANGUAGE).and_then(|by| by.get(&subscriber.0)).and_then(|l| l.parse::<Lang>().ok());
+        let template = own
+            .and_then(|lang| self.templates.get(&lang))
+            .or_else(|| self.templates.get(&self.default_lang))
+            .or_else(|| self.templates.values().next());
         let Some(template) = template else {
             return Err(crate::AppError::failure("creative", "the campaign has no creative"));
         };
@@ -373,6 +413,9 @@ impl App {
         fields.dedup();
         let uses_name = fields.iter().any(|f| f == "name");
         fields.retain(|f| f != "name");
+        if templates.len() > 1 && self.tags().def(LANGUAGE).is_some() && !fields.iter().any(|f| f == LANGUAGE) {
+            fields.push(LANGUAGE.to_owned());
+        }
         let values =
             if fields.is_empty() { BTreeMap::new() } else { self.audience_values(&c.slug, wave, &fields).await? };
         let sender = def
@@ -380,6 +423,13 @@ impl App {
             .clone()
             .or_else(|| self.tenant.channel(def.channel).and_then(|c| c.sender.clone()))
             .unwrap_or_default();
-        Ok(Creatives { templates, default_lang: self.tenant.language, sender, values, uses_name })
+        Ok(Creatives {
+            templates,
+            default_lang: self.tenant.language,
+            sender,
+            values,
+            uses_name,
+            max_segments: usize::from(def.max_segments),
+        })
     }
 }

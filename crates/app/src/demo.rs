@@ -90,7 +90,7 @@ pub async fn run(options: DemoOptions, progress: &dyn Progress) -> Result<Demo> 
     let layout = app.layout("orders")?;
     let mut imported = imported;
     imported.push(app.import(&layout, &orders, Some(app.now()), progress)?);
-    let report = app.report(CAMPAIGN).await?;
+    let report = app.report(CAMPAIGN, None).await?;
     let truth = truth_of(&app, &wave.population, &report);
     steps.end("evaluated");
     let rows = imported.iter().map(|i| i.counts.read).sum();

@@ -18,6 +18,9 @@ const MEMBERS_AT_ONCE: usize = 10_000;
 /// Segments shown in a report at most: the largest ones.
 const SEGMENTS_MAX: usize = 20;
 
+/// The tag by which a report is divided unless another is asked for.
+const SEGMENT: &str = "brand";
+
 /// One chosen or control member, at the instant of the decision.
 #[derive(Clone, Copy, Debug)]
 struct Decided {
@@ -69,8 +72,14 @@ pub struct Report {
 }
 
 impl App {
-    /// Evaluates a campaign as far as it has come; `None` in `parts` until somebody was decided.
-    pub async fn report(&self, slug: &str) -> Result<Report> {
+    /// Evaluates a campaign as far as it has come, with a part for each value of the tag `by`; `None` in `parts` until
+    /// somebody was decided.
+    pub async fn report(&self, slug: &str, by: Option<&str>) -> Result<Report> {
+        let by = match by {
+            Some(tag) if self.tags().def(tag).is_none() => return Err(self.unknown_tag(tag)),
+            Some(tag) => tag,
+            None => SEGMENT,
+        };
         let campaign = self.catalog.campaign(slug).await.map_err(catalog_error)?;
         let now = self.now();
         let def = campaign.def.clone();
@@ -83,7 +92,7 @@ impl App {
             orders.get(&d.subscriber.0).is_some_and(|times| times.iter().any(|&t| d.at <= t && t < d.at.plus(window)))
         };
         let design = design(&def, &self.tenant)?;
-        let segments = self.segments(slug, &decided).await?;
+        let segments = self.segments(slug, by, &decided).await?;
         // whoever is in several waves counts once in the whole, from the first decision on
         let mut known: FixedMap<u32, ()> = FixedMap::default();
         let once: Vec<Decided> =
@@ -103,7 +112,7 @@ impl App {
         )?);
         for (name, members) in &segments {
             let of = once.iter().filter(|d| members.contains_key(&d.subscriber.0));
-            parts.push(part(format!("brand {name}"), of, &success, &design)?);
+            parts.push(part(format!("{by} {name}"), of, &success, &design)?);
         }
         let delivered = delivered_success(&once, &success)?;
         let account = money(&def, &parts[0], &total)?;
@@ -211,15 +220,15 @@ impl App {
         Ok(orders)
     }
 
-    /// Subscribers by brand as it was when the first wave was launched, the largest first.
-    async fn segments(&self, slug: &str, decided: &[Decided]) -> Result<Vec<(String, FixedMap<u32, ()>)>> {
+    /// Subscribers by a tag as it was when the first wave was launched, the largest first; who had none is in no segment.
+    async fn segments(&self, slug: &str, by: &str, decided: &[Decided]) -> Result<Vec<(String, FixedMap<u32, ()>)>> {
         let waves = self.catalog.waves(slug).await.map_err(catalog_error)?;
         let Some(snapshot) = waves.first().map(|w| w.start.snapshot) else { return Ok(Vec::new()) };
-        if self.tags.def("brand").is_none() || decided.is_empty() {
+        if self.tags().def(by).is_none() || decided.is_empty() {
             return Ok(Vec::new());
         }
         let members = decided.iter().map(|d| d.subscriber.0).collect();
-        let values = self.texts(snapshot, "brand", Some(&members))?;
+        let values = self.texts(snapshot, by, Some(&members))?;
         let mut by_value: BTreeMap<String, FixedMap<u32, ()>> = BTreeMap::new();
         for (subscriber, value) in values {
             by_value.entry(value).or_default().insert(subscriber.0, ());

@@ -2,11 +2,13 @@
 
 use crate::{
     app::{App, catalog_error},
-    error::{AppError, Result},
+    books::BookFile,
+    error::{AppError, Context, Kind, Result},
+    facts::SnapshotFacts,
 };
-use kairos_engine::{ContactView, Trail};
-use kairos_lake::TagValue;
-use kairos_model::{CampaignId, CellId, ContactState, Reason, SubscriberId, Timestamp, Verdict, WaveNo};
+use kairos_engine::{ContactView, Past, Trail};
+use kairos_lake::{Sets, TagValue};
+use kairos_model::{CampaignId, CellId, ContactState, Reason, SnapshotId, SubscriberId, Timestamp, Verdict, WaveNo};
 use kairos_rules::{Compiled, Facts, Lang, Value};
 use roaring::RoaringBitmap;
 
@@ -70,17 +72,28 @@ impl App {
             Some(slug) => vec![self.catalog.campaign(slug).await.map_err(catalog_error)?],
             None => self.campaigns().await?,
         };
+        let past = if at < self.now() { Some(self.past(at)?) } else { None };
+        let book = match past.as_ref().and_then(|p| p.in_force().0) {
+            Some(id) => Some(BookFile::load(self.library.books_folder(), id)?),
+            None => None,
+        };
         let mut standings = Vec::with_capacity(campaigns.len());
         for c in campaigns {
-            let (condition, selected) = self.condition_lines(&c.def, subscriber, lang)?;
-            let (waves, contacts, judged) = {
-                let engine = self.runner().engine();
-                let waves =
-                    engine.state_of(subscriber, c.id).into_iter().map(|(w, m)| (w, m.state, m.reason)).collect();
-                let contacts =
-                    engine.contacts_of(subscriber).into_iter().filter(|k| k.campaign == c.id).collect::<Vec<_>>();
-                (waves, contacts, engine.judge(at, subscriber, c.id))
+            // of a past state the definition that its playbook had
+            let then = book.as_ref().and_then(|b| b.campaigns.iter().find(|k| k.id == c.id.0));
+            let def = then.map_or(&c.def, |k| &k.def);
+            let (condition, selected) =
+                self.condition_lines(def, subscriber, self.snapshot_then(past.as_ref()), lang)?;
+            let (waves, mut contacts, judged) = match &past {
+                Some(p) => (p.state_of(subscriber, c.id), p.contacts_of(subscriber), p.judge(subscriber, c.id)),
+                None => {
+                    let engine = self.runner().engine();
+                    let judged = engine.judge(at, subscriber, c.id);
+                    (engine.state_of(subscriber, c.id), engine.contacts_of(subscriber), judged)
+                }
             };
+            contacts.retain(|k| k.campaign == c.id);
+            let waves = waves.into_iter().map(|(w, m)| (w, m.state, m.reason)).collect();
             let mut now: Vec<Reason> = judged.map(|j| j.all.iter().collect()).unwrap_or_default();
             if selected == Some(false) && !now.contains(&Reason::NotEligible) {
                 // the policy is asked about members only: who is none is told so first
@@ -108,13 +121,36 @@ impl App {
         })
     }
 
+    /// The engine as it was at an instant.
+    pub(crate) fn past(&self, at: Timestamp) -> Result<Past> {
+        let fail = |e: kairos_engine::EngineError| {
+            AppError::unavailable("past", "the state of then cannot be made again from the journal").because(e)
+        };
+        let replay = self.runner().engine().replay().map_err(fail)?;
+        replay.until(at).map_err(fail)
+    }
+
+    /// The tag snapshot that decisions went by: of a past state the one behind its facts, else the newest.
+    fn snapshot_then(&self, past: Option<&Past>) -> Result<(SnapshotId, Timestamp)> {
+        let Some(past) = past else { return self.snapshot() };
+        if let (_, Some(facts)) = past.in_force()
+            && let Some(id) = SnapshotFacts::load(self.library.facts_folder(), facts)?.tags
+        {
+            let found = self.lake.snapshot(id);
+            let found = found.or_fail(Kind::Unavailable, "snapshot", || format!("cannot read snapshot {}", id.0))?;
+            return Ok((found.id(), found.as_of()));
+        }
+        self.snapshot_at(past.at)
+    }
+
     fn condition_lines(
         &self,
         def: &kairos_catalog::CampaignDef,
         subscriber: SubscriberId,
+        snapshot: Result<(SnapshotId, Timestamp)>,
         lang: Lang,
     ) -> Result<(Vec<String>, Option<bool>)> {
-        let (Ok((snapshot, as_of)), Ok(condition)) = (self.snapshot(), self.condition_of(def)) else {
+        let (Ok((snapshot, as_of)), Ok(condition)) = (snapshot, self.condition_of(def)) else {
             return Ok((Vec::new(), None));
         };
         let tags: Vec<&str> = condition.tags().iter().map(|t| t.id.as_str()).collect();
@@ -127,14 +163,15 @@ impl App {
             return Ok((vec![format!("not in snapshot {}", snapshot.0)], Some(false)));
         };
         let compiled = condition.compile();
+        let catalogue = self.tags();
         let facts = Row {
             values: (0..tags.len()).map(|i| values.get(row, i)).collect(),
-            app: self,
+            sets: catalogue.sets(),
             subscriber,
             compiled: &compiled,
         };
         let day = self.zone.day(as_of);
-        let trace = kairos_rules::trace(&condition, &*self.tags, &facts, day, lang);
+        let trace = kairos_rules::trace(&condition, &*catalogue, &facts, day, lang);
         let lines = trace.render(lang).lines().map(str::to_owned).collect();
         Ok((lines, Some(trace.verdict() == Some(true))))
     }
@@ -172,7 +209,7 @@ impl App {
 /// One subscriber's tags as a condition reads them.
 struct Row<'a> {
     values: Vec<TagValue>,
-    app: &'a App,
+    sets: &'a Sets,
     subscriber: SubscriberId,
     compiled: &'a Compiled,
 }
@@ -183,10 +220,10 @@ impl Facts for Row<'_> {
     }
     fn in_list(&self, list: usize) -> bool {
         let name = self.compiled.lists().get(list);
-        name.and_then(|n| self.app.tags.sets().list(n)).is_some_and(|members| members.contains(self.subscriber.0))
+        name.and_then(|n| self.sets.list(n)).is_some_and(|members| members.contains(self.subscriber.0))
     }
     fn in_area(&self, area: usize, cell: CellId) -> bool {
         let name = self.compiled.areas().get(area);
-        name.and_then(|n| self.app.tags.sets().area(n)).is_some_and(|cells| cells.contains(&cell))
+        name.and_then(|n| self.sets.area(n)).is_some_and(|cells| cells.contains(&cell))
     }
 }

@@ -3,8 +3,9 @@
 //! A facts file is written whole, named by its id and never changed: a decision names it, a replay loads it again.
 
 use crate::{
-    dir::write_atomic,
+    campaigns::transport,
     error::{AppError, Context, Kind, Result},
+    frame,
 };
 use kairos_decide::{Consent, Facts, Listed};
 use kairos_model::{CampaignClass, CampaignId, Channel, SnapshotId, SubscriberId};
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, path::Path};
 
 const MAGIC: &[u8; 8] = b"KAIFACT1";
+const CODES: frame::Codes = frame::Codes { missing: "facts_missing", broken: "facts_broken", newer: "facts_newer" };
 
 /// Who agreed and who refused, for one purpose on one channel; in neither: unknown.
 #[derive(Clone, Default, Debug, PartialEq)]
@@ -41,11 +43,7 @@ impl Facts for SnapshotFacts {
         self.id
     }
     fn address(&self, subscriber: SubscriberId, channel: Channel) -> bool {
-        match channel {
-            Channel::Sms | Channel::Mms | Channel::Outbound => self.reachable.contains(subscriber.0),
-            // no other channel has a transport yet
-            _ => false,
-        }
+        transport(channel).is_some() && self.reachable.contains(subscriber.0)
     }
     fn suppressed(&self, subscriber: SubscriberId) -> Listed {
         listed(&self.suppressed, subscriber)
@@ -83,7 +81,7 @@ impl SnapshotFacts {
         format!("{:08}.facts", id.0)
     }
 
-    /// Writes the file whole: magic, length and JSON header, bitmaps, BLAKE3 of all before it.
+    /// Writes the file whole: header, then the bitmaps.
     pub fn save(&self, folder: &Path) -> Result<()> {
         let mut bitmaps: Vec<(String, &RoaringBitmap)> = vec![
             ("reachable".to_owned(), &self.reachable),
@@ -102,39 +100,22 @@ impl SnapshotFacts {
             tags: self.tags.map(|t| t.0),
             bitmaps: bitmaps.iter().map(|(name, b)| (name.clone(), b.serialized_size() as u64)).collect(),
         };
-        let header = serde_json::to_vec(&header).or_fail(Kind::Failure, "internal", || "facts header".to_owned())?;
-        let mut bytes = Vec::with_capacity(64 + header.len());
-        bytes.extend_from_slice(MAGIC);
-        bytes.extend_from_slice(&(header.len() as u32).to_le_bytes());
-        bytes.extend_from_slice(&header);
+        let mut body = Vec::new();
         for (name, bitmap) in &bitmaps {
-            bitmap.serialize_into(&mut bytes).or_fail(Kind::Failure, "internal", || format!("facts `{name}`"))?;
+            bitmap.serialize_into(&mut body).or_fail(Kind::Failure, "internal", || format!("facts `{name}`"))?;
         }
-        let sum = blake3::hash(&bytes);
-        bytes.extend_from_slice(sum.as_bytes());
-        write_atomic(&folder.join(Self::file_name(self.id)), &bytes)
+        frame::save(&folder.join(Self::file_name(self.id)), MAGIC, &header, &body)
     }
 
     /// Reads and checks a facts file.
     pub fn load(folder: &Path, id: SnapshotId) -> Result<Self> {
         let path = folder.join(Self::file_name(id));
-        let bytes = std::fs::read(&path).or_fail(Kind::Unavailable, "facts_missing", || {
-            format!("cannot read the facts snapshot `{}` that the journal names", path.display())
-        })?;
-        Self::parse(&bytes).ok_or_else(|| {
-            AppError::failure("facts_broken", format!("`{}` is damaged; restore it from a backup", path.display()))
-        })
+        let (header, body) = frame::load::<Header>(&path, MAGIC, "facts snapshot", &CODES)?;
+        Self::parse(header, &body)
+            .ok_or_else(|| AppError::failure("facts_broken", format!("`{}` does not read as facts", path.display())))
     }
 
-    fn parse(bytes: &[u8]) -> Option<Self> {
-        let (body, sum) = bytes.split_at_checked(bytes.len().checked_sub(blake3::OUT_LEN)?)?;
-        if blake3::hash(body).as_bytes() != sum {
-            return None;
-        }
-        let rest = body.strip_prefix(MAGIC.as_slice())?;
-        let (len, rest) = rest.split_first_chunk::<4>()?;
-        let (header, mut rest) = rest.split_at_checked(u32::from_le_bytes(*len) as usize)?;
-        let header: Header = serde_json::from_slice(header).ok()?;
+    fn parse(header: Header, mut rest: &[u8]) -> Option<Self> {
         let mut facts = Self { id: SnapshotId(header.id), tags: header.tags.map(SnapshotId), ..Self::default() };
         for (name, len) in header.bitmaps {
             let (one, after) = rest.split_at_checked(usize::try_from(len).ok()?)?;

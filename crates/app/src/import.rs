@@ -8,7 +8,7 @@ use crate::{
 };
 use kairos_connect::layout::{self, Chunk, FileFormat, Layout, Mapper, ReadOptions, Reader};
 use kairos_lake::{Counts, Import, ImportMeta, Mode, RowKey, source};
-use kairos_model::Timestamp;
+use kairos_model::{Timestamp, table::NUMBER_LIST};
 use std::{
     path::{Path, PathBuf},
     sync::mpsc,
@@ -16,7 +16,7 @@ use std::{
 };
 
 /// Chunks read ahead of the writer: one being made, one waiting, one being written.
-const CHUNKS_AHEAD: usize = 1;
+pub(crate) const CHUNKS_AHEAD: usize = 1;
 
 /// Most kinds of fault that are told apart in the answer to one import; the quarantine table has them all.
 const FAULTS_MAX: usize = 20;
@@ -85,6 +85,10 @@ impl App {
         progress: &dyn Progress,
     ) -> Result<Imported> {
         let started = std::time::Instant::now();
+        if layout.table.name == NUMBER_LIST.name {
+            let message = "a list of numbers belongs to no table; load it with `kairos list load ID FILE`";
+            return Err(AppError::invalid("import_layout", message));
+        }
         let file_name =
             path.file_name().map_or_else(|| path.display().to_string(), |n| n.to_string_lossy().into_owned());
         let hash = layout::content_hash(path)
@@ -181,29 +185,31 @@ fn push(import: &mut Import, resolver: &mut Resolver<'_>, chunk: Chunk, faults: 
     let fail = |e| AppError::new(Kind::Failure, "import", "cannot write to the lake").because(e);
     import.push(&resolved.batch, &keys).map_err(fail)?;
     for reject in resolved.rejects {
-        count(faults, &reject);
+        count(faults, reject.field.as_deref(), &reject.reason, reject.row);
         import.reject(reject).map_err(fail)?;
     }
     Ok(())
 }
 
-fn count(faults: &mut Vec<Fault>, reject: &kairos_lake::Reject) {
-    if let Some(fault) = faults.iter_mut().find(|f| f.field == reject.field && f.reason == reject.reason) {
+/// Counts a bad row by field and reason.
+pub(crate) fn count(faults: &mut Vec<Fault>, field: Option<&str>, reason: &str, row: u64) {
+    if let Some(fault) = faults.iter_mut().find(|f| f.field.as_deref() == field && f.reason == reason) {
         fault.rows += 1;
-        fault.first_row = fault.first_row.min(reject.row);
+        fault.first_row = fault.first_row.min(row);
     } else if faults.len() < FAULTS_MAX {
-        faults.push(Fault {
-            field: reject.field.clone(),
-            reason: reject.reason.clone(),
-            rows: 1,
-            first_row: reject.row,
-        });
+        faults.push(Fault { field: field.map(str::to_owned), reason: reason.to_owned(), rows: 1, first_row: row });
     }
 }
 
-type Sender = mpsc::SyncSender<Chunk>;
+pub(crate) type Sender = mpsc::SyncSender<Chunk>;
 
-fn read_text(path: &Path, layout: &Layout, options: &ReadOptions, hash: [u8; 32], out: &Sender) -> Result<()> {
+pub(crate) fn read_text(
+    path: &Path,
+    layout: &Layout,
+    options: &ReadOptions,
+    hash: [u8; 32],
+    out: &Sender,
+) -> Result<()> {
     let fail = |e: layout::ReadError| AppError::invalid("import_file", e.to_string()).because(e);
     let mut reader = Reader::open(path, layout, options).map_err(fail)?;
     for chunk in reader.by_ref() {

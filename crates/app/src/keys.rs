@@ -6,10 +6,16 @@ use std::path::{Path, PathBuf};
 
 /// `<directory>.key`, beside the data directory and never in it.
 pub fn beside(data: &Path) -> PathBuf {
+    sibling(data, "key")
+}
+
+/// `<directory>.<extension>`, beside the data directory.
+pub fn sibling(data: &Path, extension: &str) -> PathBuf {
     // `.` and `..` have no name of their own
     let whole = std::fs::canonicalize(data).unwrap_or_else(|_| data.to_owned());
     let mut name = whole.file_name().unwrap_or_default().to_owned();
-    name.push(".key");
+    name.push(".");
+    name.push(extension);
     whole.with_file_name(name)
 }
 

@@ -45,7 +45,7 @@ impl Template {
         fields.sort();
         let unknown: Vec<_> = fields.iter().filter(|f| !known.contains(*f)).collect();
         if let Some(first) = unknown.first() {
-            let near = crate::suggest::nearest(first, known.iter().map(String::as_str));
+            let near = kairos_model::near::nearest(first, known.iter().map(String::as_str));
             let hint = near
                 .map_or_else(|| "use `name` or a tag of the catalogue".to_owned(), |n| format!("did you mean `{n}`?"));
             return Err(AppError::invalid(
@@ -71,12 +71,71 @@ impl Template {
         Ok(text)
     }
 
-    /// Alphabet and number of segments with the longest value of each field, or by how much it is too long.
-    pub fn worst_case(&self, longest: &BTreeMap<&str, String>) -> Result<WorstCase> {
-        let text = self.render(longest)?;
-        let encoded = sms::encode_within(&text, SEGMENTS_MAX)
-            .map_err(|e| AppError::invalid("creative_too_long", format!("in the worst case {e}")))?;
-        Ok(WorstCase { alphabet: encoded.alphabet, segments: encoded.segments.len(), text })
+    /// Alphabet and number of segments in the worst case over the values that fields may have, or that it is too long.
+    ///
+    /// One value outside GSM 7-bit makes the whole text UCS-2, where a character takes 16 bits instead of 7: so the
+    /// longest text is not always that of the longest values. Tried are the longest GSM values all together, the longest
+    /// of all, and these with each field once at its longest UCS-2 value.
+    pub fn worst_case(&self, values: &BTreeMap<String, Extremes>) -> Result<WorstCase> {
+        let longest = || values.iter().map(|(k, v)| (k.as_str(), v.longest.clone()));
+        let mut cases: Vec<BTreeMap<&str, String>> = vec![longest().collect()];
+        let gsm = values.iter().map(|(k, v)| Some((k.as_str(), v.gsm.clone()?)));
+        cases.extend(gsm.collect::<Option<BTreeMap<_, _>>>());
+        for (field, v) in values {
+            if let Some(wide) = &v.ucs2 {
+                cases.push(longest().chain([(field.as_str(), wide.clone())]).collect());
+            }
+        }
+        let mut worst: Option<WorstCase> = None;
+        for case in cases {
+            let text = self.render(&case)?;
+            let encoded = sms::encode_within(&text, SEGMENTS_MAX)
+                .map_err(|e| AppError::invalid("creative_too_long", format!("in the worst case {e}")))?;
+            let segments = encoded.segments.len();
+            if worst.as_ref().is_none_or(|w| segments > w.segments) {
+                worst = Some(WorstCase { alphabet: encoded.alphabet, segments, text });
+            }
+        }
+        worst.ok_or_else(|| AppError::failure("internal", "no case was tried"))
+    }
+}
+
+/// The values of one field that can make a message longest.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Extremes {
+    /// Longest in UTF-16 units, whatever its alphabet.
+    pub longest: String,
+    /// Most septets among the values that GSM 7-bit writes.
+    pub gsm: Option<String>,
+    /// Longest in UTF-16 units among those that it does not.
+    pub ucs2: Option<String>,
+}
+
+impl Extremes {
+    /// The extremes of some values; `None` for no value.
+    pub fn of<'a>(values: impl Iterator<Item = &'a str>) -> Option<Self> {
+        let units = |v: &str| v.encode_utf16().count();
+        let septets = |v: &str| sms::encode(v).segments.iter().map(Vec::len).sum::<usize>();
+        let (mut gsm, mut ucs2) = (None::<&str>, None::<&str>);
+        let (mut most, mut longest) = (0, 0);
+        for v in values {
+            if sms::Alphabet::of(v) == sms::Alphabet::Gsm7 {
+                let n = septets(v);
+                if gsm.is_none() || n > most {
+                    (gsm, most) = (Some(v), n);
+                }
+            } else if ucs2.is_none() || units(v) > longest {
+                (ucs2, longest) = (Some(v), units(v));
+            }
+        }
+        let all = [gsm, ucs2].into_iter().flatten().max_by_key(|v| units(v))?;
+        Some(Self { longest: all.to_owned(), gsm: gsm.map(str::to_owned), ucs2: ucs2.map(str::to_owned) })
+    }
+    /// Of a field that has one value only.
+    pub fn one(value: &str) -> Self {
+        let gsm = sms::Alphabet::of(value) == sms::Alphabet::Gsm7;
+        let some = |is: bool| is.then(|| value.to_owned());
+        Self { longest: value.to_owned(), gsm: some(gsm), ucs2: some(!gsm) }
     }
 }
 
@@ -100,8 +159,20 @@ mod tests {
         let t = Template::parse("{{ name }}您好，回复RBT", &known()).unwrap();
         assert_eq!(t.fields(), ["name"]);
         assert_eq!(t.render(&BTreeMap::from([("name", "王小明".to_owned())])).unwrap(), "王小明您好，回复RBT");
-        let worst = t.worst_case(&BTreeMap::from([("name", "王".repeat(70))])).unwrap();
+        let worst = t.worst_case(&BTreeMap::from([("name".to_owned(), Extremes::one(&"王".repeat(70)))])).unwrap();
         assert_eq!((worst.alphabet, worst.segments), (sms::Alphabet::Ucs2, 2));
+    }
+
+    #[test]
+    fn a_short_chinese_value_can_be_the_worst() {
+        let plans = Extremes::of(["Unlimited weekend plan 59", "畅游", "Basic"].into_iter()).unwrap();
+        assert_eq!(plans.longest, "Unlimited weekend plan 59");
+        assert_eq!((plans.gsm.as_deref(), plans.ucs2.as_deref()), (Some("Unlimited weekend plan 59"), Some("畅游")));
+        let t = Template::parse(&format!("{} {{{{ plan }}}}", "x".repeat(100)), &known()).unwrap();
+        // 126 septets are one segment; 103 characters in UCS-2 are two
+        let worst = t.worst_case(&BTreeMap::from([("plan".to_owned(), plans)])).unwrap();
+        assert_eq!((worst.alphabet, worst.segments), (sms::Alphabet::Ucs2, 2));
+        assert!(worst.text.ends_with("畅游"));
     }
 
     #[test]

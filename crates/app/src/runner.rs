@@ -20,10 +20,52 @@ const REQUESTS_MAX: usize = 4_096;
 pub type Answer = Vec<Output>;
 
 enum Request {
-    Handle { inputs: Vec<Input>, reply: oneshot::Sender<Answer>, awake: Awake },
-    Offer { channel: Channel, max: usize, reply: oneshot::Sender<(Vec<Offered>, Awake)> },
-    Tick { awake: Awake },
+    Handle {
+        inputs: Vec<Input>,
+        reply: oneshot::Sender<Answer>,
+        awake: Awake,
+    },
+    Offer {
+        channel: Channel,
+        max: usize,
+        wait: bool,
+        reply: oneshot::Sender<Parcel>,
+    },
+    /// Offered contacts that nobody took in hand.
+    Back(Vec<Offered>),
+    Tick {
+        awake: Awake,
+    },
     End,
+}
+
+/// Offered contacts on their way to a channel. Dropped before it was taken, it gives them back to the engine as not
+/// written, to be offered again.
+pub struct Parcel {
+    offered: Vec<Offered>,
+    awake: Option<Awake>,
+    back: std_mpsc::SyncSender<Request>,
+}
+
+impl Parcel {
+    pub fn contacts(&self) -> &[Offered] {
+        &self.offered
+    }
+    /// From here on they are the caller's to answer for.
+    pub fn take(mut self) -> (Vec<Offered>, Option<Awake>) {
+        (std::mem::take(&mut self.offered), self.awake.take())
+    }
+}
+
+impl Drop for Parcel {
+    fn drop(&mut self) {
+        let offered = std::mem::take(&mut self.offered);
+        let n = offered.len();
+        // never waits: this may run on the engine's own thread
+        if n > 0 && self.back.try_send(Request::Back(offered)).is_err() {
+            tracing::error!(contacts = n, "contacts that nobody took could not be given back: they will be unknown");
+        }
+    }
 }
 
 /// Told of every durable output, on the engine's thread: must be quick and must not call the runner.
@@ -55,7 +97,8 @@ impl Runner {
         let (dues, due_changes) = mpsc::unbounded_channel();
         let runner = Self { engine: engine.clone(), requests, clock: clock.clone() };
         let ticker = tokio::spawn(tick(clock.clone(), due, due_changes, runner.requests.clone()));
-        let worker = Worker { engine, clock, inbox, dues, due, observer, on_fatal, waiting: Vec::new() };
+        let back = runner.requests.clone();
+        let worker = Worker { engine, clock, inbox, back, dues, due, observer, on_fatal, waiting: Vec::new() };
         let thread = thread::Builder::new()
             .name("kairos-engine".to_owned())
             .spawn(move || worker.run())
@@ -81,11 +124,19 @@ impl Runner {
 
     /// Waits for contacts to send on a channel: at least one, at most `max`, durable as offered.
     ///
-    /// Dropping the future loses nothing: contacts that nobody takes any more are reported back by the worker as not
-    /// written.
-    pub async fn offer(&self, channel: Channel, max: usize) -> Result<(Vec<Offered>, Awake)> {
+    /// Dropping the future, or what it gave before [`Parcel::take`], loses nothing.
+    pub async fn offer(&self, channel: Channel, max: usize) -> Result<Parcel> {
+        self.ask(channel, max, true).await
+    }
+
+    /// As `offer`, but an empty parcel where nothing may be sent now.
+    pub async fn offer_now(&self, channel: Channel, max: usize) -> Result<Parcel> {
+        self.ask(channel, max, false).await
+    }
+
+    async fn ask(&self, channel: Channel, max: usize, wait: bool) -> Result<Parcel> {
         let (reply, answer) = oneshot::channel();
-        self.send(Request::Offer { channel, max, reply }).await?;
+        self.send(Request::Offer { channel, max, wait, reply }).await?;
         answer.await.map_err(|_| gone())
     }
 
@@ -146,13 +197,15 @@ fn refused(why: &Refusal) -> AppError {
 struct Waiting {
     channel: Channel,
     max: usize,
-    reply: oneshot::Sender<(Vec<Offered>, Awake)>,
+    wait: bool,
+    reply: oneshot::Sender<Parcel>,
 }
 
 struct Worker {
     engine: Arc<Mutex<Engine>>,
     clock: SharedClock,
     inbox: std_mpsc::Receiver<Request>,
+    back: std_mpsc::SyncSender<Request>,
     dues: mpsc::UnboundedSender<(Option<Timestamp>, Awake)>,
     due: Option<Timestamp>,
     observer: Observer,
@@ -196,7 +249,10 @@ impl Worker {
                     replies.push((from..inputs.len(), reply));
                     guards.push(awake);
                 }
-                Request::Offer { channel, max, reply } => self.waiting.push(Waiting { channel, max, reply }),
+                Request::Offer { channel, max, wait, reply } => {
+                    self.waiting.push(Waiting { channel, max, wait, reply });
+                }
+                Request::Back(offered) => inputs.extend(offered.iter().map(not_written)),
                 Request::Tick { awake } => {
                     ticked = true;
                     guards.push(awake);
@@ -241,26 +297,23 @@ impl Worker {
             if !outputs.is_empty() {
                 (self.observer)(&outputs);
             }
-            if offered.is_empty() {
+            if offered.is_empty() && w.wait {
                 still.push(w);
                 continue;
             }
-            if let Err((unclaimed, _)) = w.reply.send((offered, self.clock.begin())) {
-                // nobody wrote them: the ledger may offer them again
-                let back: Vec<Input> = unclaimed
-                    .iter()
-                    .map(|o| Input::Outcome {
-                        contact: o.contact,
-                        outcome: kairos_engine::Outcome::Cancelled { reason: kairos_model::Reason::Paused },
-                    })
-                    .collect();
-                let outputs = engine.handle(now, &back)?;
-                (self.observer)(&outputs);
-            }
+            let parcel = Parcel { offered, awake: Some(self.clock.begin()), back: self.back.clone() };
+            // one that is not taken any more comes back by itself
+            drop(w.reply.send(parcel));
         }
         self.waiting = still;
         Ok(())
     }
+}
+
+/// Nobody wrote it: the ledger may offer it again.
+fn not_written(o: &Offered) -> Input {
+    let outcome = kairos_engine::Outcome::Cancelled { reason: kairos_model::Reason::Paused };
+    Input::Outcome { contact: o.contact, outcome }
 }
 
 /// Whether an output answers one of the inputs in `range`; outputs of no single input go to everyone.

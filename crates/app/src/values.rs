@@ -4,6 +4,7 @@ use crate::{
     app::{App, catalog_error},
     error::{Context, Kind, Result},
     facts::SnapshotFacts,
+    render::Extremes,
 };
 use kairos_lake::TagValue;
 use kairos_model::{Currency, Money, SnapshotId, SubscriberId, WaveNo, hash::FixedMap};
@@ -34,23 +35,19 @@ impl App {
         Ok(all)
     }
 
-    /// The longest value of each tag in the newest snapshot; a placeholder where there is none yet.
-    pub(crate) fn longest_values(&self, tags: &[&str]) -> Result<Vec<(String, String)>> {
-        let mut longest = Vec::with_capacity(tags.len());
+    /// The values of each tag in the newest snapshot that make a message longest; a placeholder where there is none yet.
+    pub(crate) fn extremes(&self, tags: &[&str]) -> Result<BTreeMap<String, Extremes>> {
+        let mut all = BTreeMap::new();
         let snapshot = self.snapshot().ok();
         for &tag in tags {
-            let value = match snapshot {
-                Some((id, _)) => {
-                    let all = self.texts(id, tag, None)?;
-                    all.into_iter()
-                        .map(|(_, text)| text)
-                        .max_by_key(|text| kairos_model::sms::encode(text).segments.concat().len())
-                }
-                None => None,
+            let values = match snapshot {
+                Some((id, _)) => self.texts(id, tag, None)?,
+                None => Vec::new(),
             };
-            longest.push((tag.to_owned(), value.unwrap_or_else(|| "0000000000".to_owned())));
+            let found = Extremes::of(values.iter().map(|(_, text)| text.as_str()));
+            all.insert(tag.to_owned(), found.unwrap_or_else(|| Extremes::one("0000000000")));
         }
-        Ok(longest)
+        Ok(all)
     }
 
     /// A tag's values as a subscriber would read them; NULLs are left out.
@@ -64,7 +61,7 @@ impl App {
             .lake
             .values(snapshot, &[tag], of)
             .or_fail(Kind::Failure, "tag", || format!("cannot read the tag `{tag}`"))?;
-        let money = self.tags.def(tag).is_some_and(|d| matches!(d.info.ty, TagType::Money(_)));
+        let money = self.tags().def(tag).is_some_and(|d| matches!(d.info.ty, TagType::Money(_)));
         let rows =
             (0..values.rows()).filter_map(|row| Some((values.subscriber(row), text(&values.get(row, 0), money)?)));
         Ok(rows.collect())

@@ -1,7 +1,7 @@
 //! The small exact forms of a definition: amounts, shares, local times, names. Each is a string in TOML and JSON.
 
-use crate::near::did_you_mean;
 use jiff::civil;
+use kairos_model::near::hint_or_all;
 use kairos_model::{CampaignClass, Channel, Currency, LocalDay, Money, Timestamp, Zone, money::parse_micros};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use std::{fmt, str::FromStr};
@@ -295,7 +295,7 @@ pub mod listed {
         let given = d.deserialize_str(TextOnly(T::WHAT))?;
         T::all().iter().copied().find(|x| x.word() == given).ok_or_else(|| {
             let words: Vec<_> = T::all().iter().map(|x| x.word()).collect();
-            D::Error::custom(format!("unknown {} `{given}`{}", T::WHAT, did_you_mean(&given, &words)))
+            D::Error::custom(format!("unknown {} `{given}`{}", T::WHAT, hint_or_all(&given, &words)))
         })
     }
 }

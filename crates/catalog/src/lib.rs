@@ -18,7 +18,6 @@ pub mod canonical;
 pub mod check;
 pub mod def;
 pub mod forms;
-mod near;
 pub mod read;
 pub mod state;
 mod store;

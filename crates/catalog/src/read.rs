@@ -1,7 +1,7 @@
 //! One reader for TOML and JSON definitions: both become a JSON value, and one deserializer over it names the field by
 //! its JSON pointer, the line where the file has lines, and the nearest known word where a word is unknown.
 
-use crate::near::did_you_mean;
+use kairos_model::near::hint_or_all;
 use serde::de::{
     self, DeserializeOwned, DeserializeSeed, IntoDeserializer, MapAccess, SeqAccess, Visitor, value::StrDeserializer,
 };
@@ -188,10 +188,10 @@ impl de::Error for Fault {
         Self { inside_out: Vec::new(), message: message.to_string() }
     }
     fn unknown_field(field: &str, expected: &'static [&'static str]) -> Self {
-        Self::custom(format!("unknown field{}", did_you_mean(field, expected)))
+        Self::custom(format!("unknown field{}", hint_or_all(field, expected)))
     }
     fn unknown_variant(variant: &str, expected: &'static [&'static str]) -> Self {
-        Self::custom(format!("unknown word `{variant}`{}", did_you_mean(variant, expected)))
+        Self::custom(format!("unknown word `{variant}`{}", hint_or_all(variant, expected)))
     }
     fn missing_field(field: &'static str) -> Self {
         Self::custom("this field is missing").under(field)

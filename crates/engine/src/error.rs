@@ -38,6 +38,8 @@ pub enum EngineError {
         #[source]
         cause: LibraryError,
     },
+    #[error("the journal begins at {first}: what was before it was released, and older states cannot be made again")]
+    Forgotten { first: Position },
     #[error("journal record at {position} cannot be applied: {why}; the journal is from a newer program or damaged")]
     Record { position: Position, why: String },
     #[error("cannot {what} `{path}`")]

@@ -1,6 +1,7 @@
 //! Reading the engine: sums, members, contacts, what a contact would meet now.
 
 use crate::{
+    core::Core,
     engine::Engine,
     ledger::{Contact, Phase},
     output::{ContactView, Member, Sums, Waterfall, WaveView},
@@ -43,19 +44,94 @@ impl Engine {
     }
     /// Where a subscriber stands in each wave of a campaign that has them, by wave.
     pub fn state_of(&self, subscriber: SubscriberId, campaign: CampaignId) -> Vec<(WaveNo, Member)> {
-        let waves = self.core.by_wave.range((campaign, WaveNo(0))..=(campaign, WaveNo(u16::MAX)));
+        self.core.state_of(subscriber, campaign)
+    }
+    pub fn contact(&self, id: ContactId) -> Option<ContactView> {
+        self.core.contact(id)
+    }
+    /// Contacts of one subscriber, in the order in which their waves were started.
+    pub fn contacts_of(&self, subscriber: SubscriberId) -> Vec<ContactView> {
+        self.core.contacts_of(subscriber)
+    }
+    /// Unknown contacts, by id.
+    pub fn unknowns(&self) -> Vec<ContactView> {
+        self.settled_as(ContactState::Unknown)
+    }
+    fn settled_as(&self, state: ContactState) -> Vec<ContactView> {
+        let all = self.core.ledger.contacts.iter();
+        let mut found: Vec<ContactView> = all
+            .filter(|(_, c)| c.phase == Phase::Settled && self.core.status(c).state() == state)
+            .map(|(&id, c)| self.core.view(id, c))
+            .collect();
+        found.sort_unstable_by_key(|c| c.contact);
+        found
+    }
+    /// Offered and not answered, oldest first: what a kill switch could not recall.
+    pub fn in_flight(&self) -> Vec<ContactView> {
+        let flying = self.core.ledger.in_flight.iter();
+        flying.filter_map(|&(_, id)| self.contact(id)).collect()
+    }
+    /// What speaks against a contact of this campaign at `now`; `None` before the first playbook and facts.
+    pub fn judge(&self, now: Timestamp, subscriber: SubscriberId, campaign: CampaignId) -> Option<Judgement> {
+        self.core.judge(now, subscriber, campaign)
+    }
+    /// A subscriber's record; `None`: nothing is known of them.
+    pub fn state(&self, subscriber: SubscriberId) -> Option<&State> {
+        self.core.states.get(subscriber.0 as usize)
+    }
+    /// Judges every member as a wave would at `now`, with the live contact history but any playbook and facts, budget
+    /// included, rate and day capacity apart. Changes nothing. `members` = withheld + deferred + control + holdout + sent.
+    pub fn simulate(
+        &self,
+        now: Timestamp,
+        book: &Playbook,
+        facts: &dyn Facts,
+        campaign: CampaignId,
+        members: &RoaringBitmap,
+    ) -> Waterfall {
+        self.core.simulate(now, book, facts, campaign, members)
+    }
+    /// The playbook and snapshot in force.
+    pub fn in_force(&self) -> (Option<PlaybookId>, Option<SnapshotId>) {
+        (self.core.base.as_ref().map(|b| b.id), self.core.facts.as_ref().map(|f| f.snapshot()))
+    }
+    /// The playbook in force, with the engine's own pauses, stops and kill switch in it.
+    pub fn book(&self) -> Option<&Playbook> {
+        self.core.book.as_deref()
+    }
+    /// Whether the kill switch is on.
+    pub fn killed(&self) -> bool {
+        self.core.kill
+    }
+    /// Millionths that a campaign has spent or reserved.
+    pub fn spent(&self, campaign: CampaignId) -> i64 {
+        self.core.allocator.spent_by(campaign)
+    }
+    /// The highest stamp given so far.
+    pub fn last_stamp(&self) -> Timestamp {
+        self.core.last
+    }
+    pub fn journal(&self) -> &Journal {
+        &self.journal
+    }
+}
+
+/// The same of any state: the live one, or one made again of the journal.
+impl Core {
+    pub(crate) fn state_of(&self, subscriber: SubscriberId, campaign: CampaignId) -> Vec<(WaveNo, Member)> {
+        let waves = self.by_wave.range((campaign, WaveNo(0))..=(campaign, WaveNo(u16::MAX)));
         waves
             .filter_map(|(&(_, no), &at)| {
-                let wave = &self.core.waves[at];
+                let wave = &self.waves[at];
                 Some((no, wave.member(wave.rank_of(subscriber)?)))
             })
             .collect()
     }
-    pub fn contact(&self, id: ContactId) -> Option<ContactView> {
-        self.core.ledger.get(id).map(|c| self.view(id, c))
+    pub(crate) fn contact(&self, id: ContactId) -> Option<ContactView> {
+        self.ledger.get(id).map(|c| self.view(id, c))
     }
-    fn view(&self, id: ContactId, c: &Contact) -> ContactView {
-        let wave = &self.core.waves[c.wave as usize];
+    pub(crate) fn view(&self, id: ContactId, c: &Contact) -> ContactView {
+        let wave = &self.waves[c.wave as usize];
         let member = wave.member(c.rank as usize);
         let known = |t: Timestamp| (t > Timestamp::MIN).then_some(t);
         ContactView {
@@ -74,43 +150,17 @@ impl Engine {
             settled: known(c.settled),
         }
     }
-    /// Contacts of one subscriber, in the order in which their waves were started.
-    pub fn contacts_of(&self, subscriber: SubscriberId) -> Vec<ContactView> {
-        let ids = self.core.waves.iter().map(|w| ContactId::of_wave(w.campaign, w.wave, subscriber));
+    pub(crate) fn contacts_of(&self, subscriber: SubscriberId) -> Vec<ContactView> {
+        let ids = self.waves.iter().map(|w| ContactId::of_wave(w.campaign, w.wave, subscriber));
         ids.filter_map(|id| self.contact(id)).collect()
     }
-    /// Unknown contacts, by id.
-    pub fn unknowns(&self) -> Vec<ContactView> {
-        self.settled_as(ContactState::Unknown)
-    }
-    fn settled_as(&self, state: ContactState) -> Vec<ContactView> {
-        let all = self.core.ledger.contacts.iter();
-        let mut found: Vec<ContactView> = all
-            .filter(|(_, c)| c.phase == Phase::Settled && self.core.status(c).state() == state)
-            .map(|(&id, c)| self.view(id, c))
-            .collect();
-        found.sort_unstable_by_key(|c| c.contact);
-        found
-    }
-    /// Offered and not answered, oldest first: what a kill switch could not recall.
-    pub fn in_flight(&self) -> Vec<ContactView> {
-        let flying = self.core.ledger.in_flight.iter();
-        flying.filter_map(|&(_, id)| self.contact(id)).collect()
-    }
-    /// What speaks against a contact of this campaign at `now`; `None` before the first playbook and facts.
-    pub fn judge(&self, now: Timestamp, subscriber: SubscriberId, campaign: CampaignId) -> Option<Judgement> {
-        let (book, facts) = (self.core.book.as_ref()?, self.core.facts.as_ref()?);
+    pub(crate) fn judge(&self, now: Timestamp, subscriber: SubscriberId, campaign: CampaignId) -> Option<Judgement> {
+        let (book, facts) = (self.book.as_ref()?, self.facts.as_ref()?);
         let no_state = State::default();
-        let state = self.core.states.get(subscriber.0 as usize).unwrap_or(&no_state);
+        let state = self.states.get(subscriber.0 as usize).unwrap_or(&no_state);
         Some(judge(state, subscriber, campaign, &**facts, book, now))
     }
-    /// A subscriber's record; `None`: nothing is known of them.
-    pub fn state(&self, subscriber: SubscriberId) -> Option<&State> {
-        self.core.states.get(subscriber.0 as usize)
-    }
-    /// Judges every member as a wave would at `now`, with the live contact history but any playbook and facts, budget
-    /// included, rate and day capacity apart. Changes nothing. `members` = withheld + deferred + control + holdout + sent.
-    pub fn simulate(
+    pub(crate) fn simulate(
         &self,
         now: Timestamp,
         book: &Playbook,
@@ -123,11 +173,11 @@ impl Engine {
         let salt = found.map_or(0, order_salt);
         let mut order: Vec<(u64, u32)> = members.iter().map(|s| (order_key(salt, SubscriberId(s)), s)).collect();
         order.sort_unstable();
-        let mut tally = self.core.allocator.clone();
+        let mut tally = self.allocator.clone();
         let no_state = State::default();
         for (_, s) in order {
             let subscriber = SubscriberId(s);
-            let state = self.core.states.get(s as usize).unwrap_or(&no_state);
+            let state = self.states.get(s as usize).unwrap_or(&no_state);
             match (judge(state, subscriber, campaign, facts, book, now).verdict(), found) {
                 (Some(Verdict::Defer { primary, .. }), _) => fall.deferred[primary as usize] += 1,
                 (Some(Verdict::Withheld { primary, .. }), _) => fall.withheld[primary as usize] += 1,
@@ -144,24 +194,5 @@ impl Engine {
             }
         }
         fall
-    }
-    /// The playbook and snapshot in force.
-    pub fn in_force(&self) -> (Option<PlaybookId>, Option<SnapshotId>) {
-        (self.core.base.as_ref().map(|b| b.id), self.core.facts.as_ref().map(|f| f.snapshot()))
-    }
-    /// The playbook in force, with the engine's own pauses, stops and kill switch in it.
-    pub fn book(&self) -> Option<&Playbook> {
-        self.core.book.as_deref()
-    }
-    /// Millionths that a campaign has spent or reserved.
-    pub fn spent(&self, campaign: CampaignId) -> i64 {
-        self.core.allocator.spent_by(campaign)
-    }
-    /// The highest stamp given so far.
-    pub fn last_stamp(&self) -> Timestamp {
-        self.core.last
-    }
-    pub fn journal(&self) -> &Journal {
-        &self.journal
     }
 }

@@ -29,6 +29,9 @@ pub struct Global {
     /// File with the vault's master key; default: DIR.key beside the data directory
     #[arg(long, global = true, value_name = "FILE")]
     pub key_file: Option<PathBuf>,
+    /// Where lists of contacts for people are written; default: DIR.outbox beside the data directory
+    #[arg(long, global = true, value_name = "DIR")]
+    pub outbox: Option<PathBuf>,
     /// Your token; who you are comes from it and from nothing else
     #[arg(long, global = true, value_name = "TOKEN")]
     pub token: Option<String>,
@@ -63,9 +66,17 @@ pub enum Command {
     /// Who satisfies a condition
     #[command(subcommand)]
     Audience(AudienceCommand),
+    /// Lists of numbers that conditions name
+    #[command(subcommand)]
+    List(ListCommand),
     /// Campaigns: check, submit, approve, start, pause, resume, stop, simulate, report
     #[command(subcommand)]
     Campaign(CampaignCommand),
+    /// Contacts that go out as files, and those whose answer is lost
+    #[command(subcommand)]
+    Contact(ContactCommand),
+    /// Stop everything at once, or go on: nothing is decided or sent while the switch is on
+    KillSwitch(KillSwitch),
     /// Why was, or was not, a subscriber contacted
     Explain(Explain),
     /// Read-only SQL over tables, quarantine, decisions and outcomes
@@ -134,6 +145,89 @@ pub struct Condition {
     /// Read the condition (text or JSON tree) from a file
     #[arg(long, value_name = "FILE", conflicts_with = "condition")]
     pub file: Option<PathBuf>,
+    /// Ask the newest snapshot that describes a time up to this local one; default: now
+    #[arg(long, value_name = "TIME")]
+    pub as_of: Option<String>,
+}
+
+#[derive(Subcommand, Debug)]
+pub enum ListCommand {
+    /// Read a file of numbers into a new version of a list: one a line, in any form
+    Load(LoadList),
+    /// All lists: kind, version, members, and what became of the lines of their files
+    Show,
+    /// Forget a list with all its versions
+    Drop { id: String },
+}
+
+#[derive(Args, Debug)]
+pub struct LoadList {
+    /// Letters, digits and `_`; conditions name it: subscriber in list ID
+    pub id: String,
+    pub file: PathBuf,
+    /// own (本端): subscribers; peer (对端): whom they talk to, foreign numbers too
+    #[arg(long, value_enum, default_value = "own")]
+    pub kind: ListKind,
+    #[arg(long, value_name = "NAME")]
+    pub zh: Option<String>,
+    #[arg(long, value_name = "NAME")]
+    pub en: Option<String>,
+    /// Local time from which the list is not used any more
+    #[arg(long, value_name = "TIME")]
+    pub expires: Option<String>,
+    /// Layout of table `number_list` for other files than one number a line
+    #[arg(long, value_name = "FILE|NAME", default_value = "number-list")]
+    pub layout: String,
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ListKind {
+    Own,
+    Peer,
+}
+
+#[derive(Subcommand, Debug)]
+pub enum ContactCommand {
+    /// Write what may go out now on a channel of files (outbound, mms) to the outbox
+    Export { channel: String },
+    /// The files that were written, and which were called back
+    Lists,
+    /// Mark a file as called back; its contacts are printed for whoever must tell the callers
+    Recall { name: String },
+    /// Contacts that were offered and whose answer is lost, with what is known of them
+    Unknown,
+    /// Say what became of an unknown contact
+    Settle {
+        contact: String,
+        /// It was sent, or it certainly was not
+        #[arg(long = "as", value_enum, value_name = "WHAT")]
+        outcome: SettledAs,
+        /// How you know: it stands in the audit log
+        #[arg(long)]
+        reason: String,
+    },
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SettledAs {
+    Sent,
+    NotSent,
+}
+
+#[derive(Args, Debug)]
+pub struct KillSwitch {
+    #[arg(value_enum, default_value = "show")]
+    pub state: KillState,
+    /// Why: it stands in the audit log
+    #[arg(long)]
+    pub reason: Option<String>,
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KillState {
+    On,
+    Off,
+    Show,
 }
 
 #[derive(Subcommand, Debug)]
@@ -171,6 +265,9 @@ pub enum CampaignCommand {
     /// Approve the content that was submitted; the author cannot
     Approve {
         id: String,
+        /// Content hash that you read (`campaign show`); another content is refused
+        #[arg(long, value_name = "HASH")]
+        content: Option<String>,
     },
     /// Launch the next wave
     Start {
@@ -189,13 +286,16 @@ pub enum CampaignCommand {
     Simulate {
         /// Campaign or definition file
         campaign: String,
-        /// Local time to judge at; default: now
+        /// Local time to judge at, with the snapshot and the contacts of then; default: now
         #[arg(long, value_name = "TIME")]
         at: Option<String>,
     },
     /// Ledger, rates and uplift
     Report {
         id: String,
+        /// Tag whose values divide the report
+        #[arg(long, value_name = "TAG")]
+        by: Option<String>,
     },
 }
 

@@ -104,6 +104,7 @@ fn options(config: &Config, data: &Path) -> Result<Options> {
     let definitions = Definitions::load(config.path("definitions").as_deref())?;
     let mut options = Options::new(data, definitions, Arc::new(SystemClock));
     options.key_file = config.path("key_file");
+    options.outbox = config.path("outbox");
     options.sms_window = u32::from(config.window()?);
     Ok(options)
 }

@@ -1,7 +1,7 @@
 //! A campaign's report as text and as JSON.
 
 use crate::out::{grouped, table};
-use kairos_app::{Part, Report};
+use kairos_app::{Part, Report, Transport, transport};
 use kairos_insight::{Proportion, Verdict};
 use kairos_model::{ContactState, Disposition, Zone};
 use serde_json::{Map, Value, json};
@@ -39,10 +39,18 @@ pub fn states(r: &Report) -> Vec<(&'static str, u64)> {
     ContactState::ALL.iter().map(|&s| (s.name(), r.total.of(s))).collect()
 }
 
+/// What sent means on this campaign's channel: a file that was written is no message that was taken.
+fn sent_word(r: &Report) -> &'static str {
+    if transport(r.def.channel) == Some(Transport::File) { "exported" } else { ContactState::Sent.name() }
+}
+
 pub fn text(r: &Report, zone: &Zone) -> String {
     let t = &r.total;
     let mut out = format!("{} ({}) at {}\n", r.campaign, r.state, zone.civil(r.at).strftime("%Y-%m-%d %H:%M:%S"));
-    let mut rows: Vec<Vec<String>> = states(r).into_iter().map(|(s, n)| vec![s.to_owned(), grouped(n)]).collect();
+    let mut rows: Vec<Vec<String>> = states(r)
+        .into_iter()
+        .map(|(s, n)| vec![if s == ContactState::Sent.name() { sent_word(r) } else { s }.to_owned(), grouped(n)])
+        .collect();
     rows.push(vec!["members".to_owned(), grouped(t.members)]);
     out.push_str(&format!(
         "\nledger{}\n{}",
@@ -59,7 +67,7 @@ pub fn text(r: &Report, zone: &Zone) -> String {
     }
     let seen = [Disposition::Delivered, Disposition::Undelivered, Disposition::Replied, Disposition::OptedOut];
     let rows: Vec<Vec<String>> = seen.iter().map(|&d| vec![d.name().to_owned(), grouped(t.seen(d))]).collect();
-    out.push_str(&format!("\nwithin sent\n{}", table(&["what", "members"], &rows)));
+    out.push_str(&format!("\nwithin {}\n{}", sent_word(r), table(&["what", "members"], &rows)));
     let parts: Vec<Vec<String>> = r.parts.iter().filter(|p| p.chosen.n() + p.control.n() > 0).map(row).collect();
     if parts.is_empty() {
         out.push_str("\nnobody has been decided yet\n");
@@ -68,7 +76,7 @@ pub fn text(r: &Report, zone: &Zone) -> String {
     let header = [
         "part",
         "chosen",
-        "sent",
+        sent_word(r),
         "delivered",
         "replied",
         "ordered",
@@ -133,7 +141,7 @@ pub fn view(r: &Report) -> Value {
     let cancelled: Map<String, Value> = t.cancelled_by().map(|(r, n)| (r.name().to_owned(), n.into())).collect();
     json!({
         "campaign": r.campaign, "state": r.state, "at": r.at.to_string(), "members": t.members, "adds_up": t.adds_up(),
-        "states": by_state, "withheld": withheld, "cancelled": cancelled, "holdout": t.holdout,
+        "states": by_state, "sent_is": sent_word(r), "withheld": withheld, "cancelled": cancelled, "holdout": t.holdout,
         "delivered": t.seen(Disposition::Delivered), "undelivered": t.seen(Disposition::Undelivered),
         "replied": t.seen(Disposition::Replied), "opted_out": t.seen(Disposition::OptedOut),
         "waves": r.waves.iter().map(|(w, s)| json!({"wave": w.0, "members": s.members,

@@ -18,6 +18,7 @@ pub mod id;
 pub mod mem_disk;
 pub mod money;
 pub mod msisdn;
+pub mod near;
 pub mod sms;
 pub mod table;
 pub mod time;

@@ -227,9 +227,18 @@ pub const TABLES: &[TableDef] = &[
     },
 ];
 
-/// A canonical table by name.
+/// A file of numbers for a list of a campaign: read by layouts like a table, and kept as a set, not in the lake.
+pub const NUMBER_LIST: TableDef =
+    TableDef { name: "number_list", time: None, columns: &[req("msisdn", SubscriberNumber)] };
+
+/// What a layout may read: the canonical tables, and [`NUMBER_LIST`].
+pub fn readable() -> impl Iterator<Item = &'static TableDef> {
+    TABLES.iter().chain([&NUMBER_LIST])
+}
+
+/// A readable table by name.
 pub fn table(name: &str) -> Option<&'static TableDef> {
-    TABLES.iter().find(|t| t.name == name)
+    readable().find(|t| t.name == name)
 }
 
 impl TableDef {

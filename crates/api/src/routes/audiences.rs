@@ -3,13 +3,14 @@
 use crate::{
     context::Context,
     effect::{Answer, Effect, run},
-    extract::{Json as Body, Query},
+    extract::{Json as Body, Query, instant},
     problem::{Failure, Result},
     routes::blocking,
     view::audience::{AudienceCount, AudienceRequest, FrozenAudience},
 };
 use axum::{Json, extract::State, http::StatusCode};
 use kairos_app::App;
+use kairos_model::Timestamp;
 use kairos_rules::Lang;
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
@@ -50,6 +51,10 @@ fn condition(request: &AudienceRequest) -> Result<String> {
     request.text().ok_or_else(wrong)
 }
 
+fn as_of(app: &App, request: &AudienceRequest) -> Result<Timestamp> {
+    Ok(request.as_of.as_deref().map(|t| instant(t, "/as_of")).transpose()?.unwrap_or_else(|| app.now()))
+}
+
 /// A fault of the condition, at its place in the body.
 fn placed(e: kairos_app::AppError) -> Failure {
     let failure = Failure::from(e);
@@ -65,9 +70,9 @@ pub async fn count_audience(
     Body { value, .. }: Body<AudienceRequest>,
 ) -> Result<Json<AudienceCount>> {
     let app = &context.app;
-    let (text, lang) = (condition(&value)?, lang(app, query.lang));
+    let (text, lang, at) = (condition(&value)?, lang(app, query.lang), as_of(app, &value)?);
     let app = app.clone();
-    let counted = blocking(move || app.count(&text, lang)).await?.map_err(placed)?;
+    let counted = blocking(move || app.count(&text, at, lang)).await?.map_err(placed)?;
     Ok(Json(AudienceCount::of(&counted)))
 }
 
@@ -76,8 +81,9 @@ pub async fn count_audience(
     responses((status = 201, body = FrozenAudience)))]
 pub async fn freeze_audience(State(context): State<Context>, effect: Effect<AudienceRequest>) -> Result<Answer> {
     run(&context, effect, |app, _, request| async move {
+        let at = as_of(&app, &request)?;
         let condition = app.condition(&condition(&request)?).map_err(placed)?;
-        let audience = blocking(move || app.freeze(&condition)).await??;
+        let audience = blocking(move || app.freeze(&condition, at)).await??;
         Answer::new(StatusCode::CREATED, &FrozenAudience::of(&audience.head))
     })
     .await

@@ -291,10 +291,23 @@ pub async fn simulate_campaign(
 
 /// Ledger, rates and uplift, as far as the campaign has come
 #[utoipa::path(get, path = "/v1/campaigns/{id}/report", tag = "campaigns",
-    params(("id" = String, Path, description = "The campaign's id")),
+    params(("id" = String, Path, description = "The campaign's id"), ReportQuery),
     responses((status = 200, body = Report)))]
-pub async fn report_campaign(State(context): State<Context>, Slug(slug): Slug) -> Result<Json<Report>> {
-    Ok(Json(Report::of(&context.app.report(&slug).await?)))
+pub async fn report_campaign(
+    State(context): State<Context>,
+    Slug(slug): Slug,
+    Query(query): Query<ReportQuery>,
+) -> Result<Json<Report>> {
+    Ok(Json(Report::of(&context.app.report(&slug, query.by.as_deref()).await?)))
+}
+
+/// How a report is divided.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct ReportQuery {
+    /// A part for each value of this tag; `brand` by default.
+    by: Option<String>,
 }
 
 /// Judge a definition without keeping it

@@ -50,6 +50,7 @@ pub(crate) fn with_context(context: Context) -> Router {
         .route("/v1/audiences", post(audiences::freeze_audience))
         .route("/v1/subscribers/{ordinal}/explanation", get(subscribers::explain_subscriber))
         .route("/v1/opt-outs", post(subscribers::opt_out))
+        .route("/v1/kill-switch", get(system::read_kill_switch).post(system::set_kill_switch))
         .route("/v1/audit", get(records::list_audit))
         .route("/v1/audit/verification", get(records::verify_audit))
         .route("/v1/imports", get(records::list_imports))

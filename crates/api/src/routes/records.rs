@@ -82,7 +82,8 @@ pub async fn list_tags(State(context): State<Context>, Query(query): Query<TagQu
     let app = &context.app;
     let limit = lists::limit(query.limit)?;
     let wanted = |category: &str| query.category.as_deref().is_none_or(|c| c == category);
-    let defs: Vec<_> = app.tags.defs().iter().filter(|d| wanted(&d.category)).collect();
+    let catalogue = app.tags();
+    let defs: Vec<_> = catalogue.defs().iter().filter(|d| wanted(&d.category)).collect();
     let (defs, next) = lists::cut(&defs, query.cursor.as_deref(), limit)?;
     let snapshot = newest(app)?;
     let tags: Vec<Tag> = defs.iter().map(|d| tag_of(d, snapshot.as_ref())).collect();
@@ -95,7 +96,8 @@ pub async fn list_tags(State(context): State<Context>, Query(query): Query<TagQu
 pub async fn read_tag(State(context): State<Context>, Path(id): Path<String>) -> Result<Json<Tag>> {
     let app = &context.app;
     let missing = || Failure::not_found("tag_not_found", "the catalogue has no tag of that id; see /v1/tags");
-    let def = app.tags.def(&id).ok_or_else(missing)?;
+    let catalogue = app.tags();
+    let def = catalogue.def(&id).ok_or_else(missing)?;
     Ok(Json(tag_of(def, newest(app)?.as_ref())))
 }
 

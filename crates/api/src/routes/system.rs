@@ -1,13 +1,20 @@
 //! For machines: alive, ready, what there is.
 
-use crate::{context::Context, openapi::openapi_json, problem::Result};
+use super::blocking;
+use crate::{
+    context::Context,
+    effect::{Answer, Effect, run},
+    openapi::openapi_json,
+    problem::Result,
+    view::time,
+};
 use axum::{
     Json,
     extract::State,
     http::header,
     response::{IntoResponse, Response},
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::sync::OnceLock;
 use utoipa::ToSchema;
 
@@ -16,6 +23,50 @@ use utoipa::ToSchema;
 pub struct Health {
     #[schema(example = "ok")]
     pub status: &'static str,
+}
+
+/// The switch, and what it cannot call back.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct KillSwitch {
+    #[serde(rename = "@type")]
+    #[schema(example = "KillSwitch")]
+    pub kind: &'static str,
+    pub on: bool,
+    /// Contacts that a centre was given and has not answered.
+    pub in_flight: Vec<InFlight>,
+    /// Lists handed out to people and not called back.
+    pub lists_out: u64,
+}
+
+/// A contact on its way.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct InFlight {
+    pub contact: String,
+    pub subscriber: String,
+    pub campaign: u32,
+    #[schema(format = DateTime)]
+    pub offered: Option<String>,
+}
+
+impl KillSwitch {
+    fn of(s: &kairos_app::KillSwitch) -> Self {
+        let one = |c: &kairos_engine::ContactView| InFlight {
+            contact: c.contact.to_string(),
+            subscriber: c.subscriber.to_string(),
+            campaign: c.campaign.0,
+            offered: c.offered.map(time),
+        };
+        Self { kind: "KillSwitch", on: s.on, in_flight: s.in_flight.iter().map(one).collect(), lists_out: s.lists_out }
+    }
+}
+
+/// What to do, and why.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct KillSwitchRequest {
+    pub on: bool,
+    /// It stands in the audit log.
+    pub reason: String,
 }
 
 /// Whether the process answers at all
@@ -29,6 +80,25 @@ pub async fn livez() -> Json<Health> {
 pub async fn readyz(State(context): State<Context>) -> Result<Json<Health>> {
     context.app.catalog.audit_head().await?;
     Ok(Json(Health { status: "ok" }))
+}
+
+/// Whether everything is stopped, and what could not be called back
+#[utoipa::path(get, path = "/v1/kill-switch", tag = "system", responses((status = 200, body = KillSwitch)))]
+pub async fn read_kill_switch(State(context): State<Context>) -> Result<Json<KillSwitch>> {
+    let app = context.app.clone();
+    let switch = blocking(move || app.kill_switch()).await?;
+    Ok(Json(KillSwitch::of(&switch)))
+}
+
+/// Stop everything at once, or go on: in force before the answer, audited with its reason
+#[utoipa::path(post, path = "/v1/kill-switch", tag = "system", request_body = KillSwitchRequest,
+    responses((status = 200, body = KillSwitch)))]
+pub async fn set_kill_switch(State(context): State<Context>, effect: Effect<KillSwitchRequest>) -> Result<Answer> {
+    run(&context, effect, |app, actor, request| async move {
+        let switch = app.set_kill_switch(&actor, request.on, &request.reason).await?;
+        Answer::ok(&KillSwitch::of(&switch))
+    })
+    .await
 }
 
 /// This description

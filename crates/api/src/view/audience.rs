@@ -15,6 +15,10 @@ pub struct AudienceRequest {
     /// A text of the condition language, or its JSON tree.
     #[schema(value_type = Condition)]
     pub condition: Value,
+    /// Ask the newest snapshot that describes a time up to this one (RFC 3339); now if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
+    pub as_of: Option<String>,
 }
 
 /// How many, and what each clause does.

@@ -65,6 +65,8 @@ pub(crate) enum Subject {
     User(i64),
     Setting(String),
     Holdout(String),
+    /// Something outside the catalog that people do: a list, an export, a contact.
+    Act(String),
 }
 
 impl fmt::Display for Subject {
@@ -74,6 +76,7 @@ impl fmt::Display for Subject {
             Self::User(id) => write!(f, "user:{id}"),
             Self::Setting(name) => write!(f, "setting:{name}"),
             Self::Holdout(period) => write!(f, "holdout:{period}"),
+            Self::Act(what) => write!(f, "act:{what}"),
         }
     }
 }
@@ -86,6 +89,7 @@ impl FromStr for Subject {
             "user" => name.parse().map(Self::User).map_err(|_| ()),
             "setting" => Ok(Self::Setting(name.to_owned())),
             "holdout" => Ok(Self::Holdout(name.to_owned())),
+            "act" => Ok(Self::Act(name.to_owned())),
             _ => Err(()),
         }
     }
@@ -189,6 +193,21 @@ fn parse_entry(text: &str, hash: ContentHash) -> Option<(AuditEntry, ContentHash
 type Row = (i64, String, String, String);
 
 impl Catalog {
+    /// Writes what a person did outside the catalog into the log: `subject` such as `list:vip`, `action` such as
+    /// `list.load`. No number, name or text belongs into `detail`.
+    pub async fn note(
+        &self,
+        actor: &Actor,
+        subject: &str,
+        action: &str,
+        detail: Value,
+        now: Timestamp,
+    ) -> Result<(), CatalogError> {
+        super::records::bounded("detail of an entry", &detail)?;
+        let change = self.change("write the audit log", actor).await?;
+        change.commit(Subject::Act(subject.to_owned()), None, action, detail, now).await
+    }
+
     /// The end of the chain, to be kept outside the data directory.
     pub async fn audit_head(&self) -> Result<Head, CatalogError> {
         let last: Option<(i64, String)> = sqlx::query_as("SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1")
@@ -371,6 +390,8 @@ pub(super) async fn fingerprint(tx: &mut Tx, subject: &Subject) -> Result<Option
                 .await
                 .map(|r| r.map(|r| json!(r)))
         }
+        // the catalog holds nothing of it but the log itself
+        Subject::Act(_) => return Ok(None),
     };
     let rows = rows.map_err(|e| CatalogError::store("fingerprint a subject", e))?;
     Ok(rows.map(|rows| {

@@ -392,7 +392,7 @@ async fn insert_wave(
     Ok(WaveRecord { campaign: current.id, version: current.version, start, started_by: by, started_at: now })
 }
 
-fn bounded(what: &'static str, value: &Value) -> Result<String, CatalogError> {
+pub(super) fn bounded(what: &'static str, value: &Value) -> Result<String, CatalogError> {
     let text = canonical::canonical(value);
     if text.len() <= VALUE_BYTES_MAX {
         return Ok(text);

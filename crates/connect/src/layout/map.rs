@@ -5,11 +5,11 @@ use super::{
     number::Unit,
     reject::{Flaw, RejectReason},
     spec::{ColumnKind, ColumnSpec, Layout, MapOther, Origin},
-    suggest::hint,
 };
 use kairos_model::{
     Currency, NumberPlan,
     hash::FixedMap,
+    near::hint,
     table::{Batch, Column},
 };
 use std::sync::Arc;

@@ -21,7 +21,6 @@ mod reject;
 mod source;
 mod spec;
 mod split;
-mod suggest;
 mod walk;
 mod when;
 

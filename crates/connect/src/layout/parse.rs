@@ -3,12 +3,12 @@
 use super::{
     number::{Round, Unit},
     spec::{ColumnKind, ColumnSpec, Encoding, FileFormat, FileSpec, Layout, MapOther, Mode, Origin, Truth, WordMap},
-    suggest::hint,
     walk::{Faults, LayoutErrors, Walk, scalar, whole},
     when::{TimeFormat, WhenReader},
 };
 use kairos_model::{
     Timestamp, Zone,
+    near::hint,
     table::{self, ColumnType, TableDef},
 };
 use std::path::Path;
@@ -104,7 +104,7 @@ fn required(w: &Walk<'_, '_>, key: &str, remedy: &str, faults: &mut Faults<'_>) 
 }
 
 fn read_table(top: &Walk<'_, '_>, faults: &mut Faults<'_>) -> Option<&'static TableDef> {
-    let names = || table::TABLES.iter().map(|t| t.name);
+    let names = || table::readable().map(|t| t.name);
     let list = names().collect::<Vec<_>>().join(", ");
     let Some((name, span)) = top.str("table", faults) else {
         if top.get("table").is_none() {

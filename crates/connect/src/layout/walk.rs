@@ -1,6 +1,6 @@
 //! A TOML document read field by field, so that every fault is told at once, each with its line.
 
-use super::suggest::hint;
+use kairos_model::near::hint;
 use std::{fmt, ops::Range, path::PathBuf};
 use toml::{
     Spanned,

@@ -1,24 +1,25 @@
 //! `kairos audience`
 
-use super::{Context, shown};
+use super::{Context, shown, time};
 use crate::{
     args::{AudienceCommand, Condition},
     out::{Output, grouped, table},
 };
 use kairos_app::{App, AppError, Count, Result, absolute};
+use kairos_model::Timestamp;
 use serde_json::json;
 
 pub fn run(app: &App, command: &AudienceCommand, context: &Context<'_>) -> Result<Output> {
     match command {
         AudienceCommand::Count(c) => {
             let started = std::time::Instant::now();
-            let count = app.count(&text_of(c, context)?, context.rules_lang())?;
+            let count = app.count(&text_of(c, context)?, at(app, c)?, context.rules_lang())?;
             Ok(show(app, &count, started.elapsed().as_secs_f64(), context))
         }
         AudienceCommand::Extract { condition, limit } => extract(app, condition, *limit, context),
         AudienceCommand::Freeze(c) => {
             let condition = app.condition(&text_of(c, context)?)?;
-            let frozen = app.freeze(&condition)?;
+            let frozen = app.freeze(&condition, at(app, c)?)?;
             let head = frozen.head;
             Ok(Output::either(
                 context.json,
@@ -30,6 +31,10 @@ pub fn run(app: &App, command: &AudienceCommand, context: &Context<'_>) -> Resul
             ))
         }
     }
+}
+
+fn at(app: &App, c: &Condition) -> Result<Timestamp> {
+    c.as_of.as_deref().map_or_else(|| Ok(app.now()), |t| time(t, &app.zone))
 }
 
 fn text_of(c: &Condition, context: &Context<'_>) -> Result<String> {
@@ -51,7 +56,7 @@ fn text_of(c: &Condition, context: &Context<'_>) -> Result<String> {
 
 fn extract(app: &App, c: &Condition, limit: usize, context: &Context<'_>) -> Result<Output> {
     let condition = app.condition(&text_of(c, context)?)?;
-    let (snapshot, _) = app.snapshot()?;
+    let (snapshot, _) = app.snapshot_at(at(app, c)?)?;
     let members = app.members(snapshot, &condition)?;
     let shown: Vec<u32> = members.iter().take(limit).collect();
     Ok(Output::either(

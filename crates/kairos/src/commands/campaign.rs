@@ -7,7 +7,7 @@ use crate::{
     report,
 };
 use kairos_app::{App, AppError, Checked, Result, Simulation, absolute, catalog_error};
-use kairos_catalog::{Campaign, CampaignDef, Severity};
+use kairos_catalog::{Campaign, CampaignDef, ContentHash, Severity};
 use kairos_model::Reason;
 use serde_json::{Value, json};
 
@@ -35,9 +35,10 @@ pub async fn run(app: &App, command: &CampaignCommand, context: &Context<'_>) ->
                 },
             ))
         }
-        CampaignCommand::Approve { id } => {
+        CampaignCommand::Approve { id, content } => {
             let actor = actor().await?;
-            changed(&app.approve(&actor, id, None).await?, context)
+            let seen = content.as_deref().map(content_hash).transpose()?;
+            changed(&app.approve(&actor, id, seen).await?, context)
         }
         CampaignCommand::Start { id } => {
             let actor = actor().await?;
@@ -79,11 +80,17 @@ pub async fn run(app: &App, command: &CampaignCommand, context: &Context<'_>) ->
             let s = app.simulate(def, at).await?;
             Ok(Output::either(context.json, || simulation_view(&s), || simulation_text(app, &s)))
         }
-        CampaignCommand::Report { id } => {
-            let r = app.report(id).await?;
+        CampaignCommand::Report { id, by } => {
+            let r = app.report(id, by.as_deref()).await?;
             Ok(Output::either(context.json, || report::view(&r), || report::text(&r, &app.zone)))
         }
     }
+}
+
+fn content_hash(text: &str) -> Result<ContentHash> {
+    text.parse().map_err(|_| {
+        AppError::invalid("content", format!("`{text}` is no content hash; `kairos campaign show ID` prints it"))
+    })
 }
 
 fn definition(app: &App, file: &std::path::Path, context: &Context<'_>) -> Result<CampaignDef> {

@@ -5,7 +5,7 @@ use crate::{
     args::Import,
     out::{Output, grouped, table},
 };
-use kairos_app::{App, Imported, Result, absolute};
+use kairos_app::{App, Fault, Imported, Result, absolute};
 use serde_json::json;
 
 pub async fn run(app: &App, args: &Import, context: &Context<'_>) -> Result<Output> {
@@ -43,9 +43,26 @@ fn view(i: &Imported) -> serde_json::Value {
         "file": i.file, "table": i.table, "known": i.known, "seconds": i.seconds,
         "read": i.counts.read, "accepted": i.counts.accepted,
         "duplicate": i.counts.duplicate, "quarantined": i.counts.quarantined,
-        "faults": i.faults.iter().map(|f| json!({"field": f.field, "reason": f.reason, "rows": f.rows,
-            "first_row": f.first_row})).collect::<Vec<_>>(),
+        "faults": faults_view(&i.faults),
     })
+}
+
+/// Why rows were not taken.
+pub fn faults_view(faults: &[Fault]) -> serde_json::Value {
+    let one = |f: &Fault| json!({"field": f.field, "reason": f.reason, "rows": f.rows, "first_row": f.first_row});
+    faults.iter().map(one).collect()
+}
+
+/// The same as a table; nothing where there is none.
+pub fn faults_text(faults: &[Fault]) -> String {
+    if faults.is_empty() {
+        return String::new();
+    }
+    let row = |f: &Fault| {
+        let field = f.field.clone().unwrap_or_else(|| "-".to_owned());
+        vec![f.first_row.to_string(), field, grouped(f.rows), f.reason.clone()]
+    };
+    table(&["first row", "field", "rows", "why"], &faults.iter().map(row).collect::<Vec<_>>())
 }
 
 fn text(done: &[Imported]) -> String {
@@ -65,22 +82,8 @@ fn text(done: &[Imported]) -> String {
         })
         .collect();
     let mut text = table(&["file", "table", "read", "accepted", "duplicate", "quarantined", "rows/s"], &rows);
-    let faults: Vec<Vec<String>> = done
-        .iter()
-        .flat_map(|i| i.faults.iter().map(move |f| (i, f)))
-        .map(|(i, f)| {
-            vec![
-                i.file.clone(),
-                f.first_row.to_string(),
-                f.field.clone().unwrap_or_else(|| "-".to_owned()),
-                grouped(f.rows),
-                f.reason.clone(),
-            ]
-        })
-        .collect();
-    if !faults.is_empty() {
-        text.push_str("\nquarantined\n");
-        text.push_str(&table(&["file", "first row", "field", "rows", "why"], &faults));
+    for i in done.iter().filter(|i| !i.faults.is_empty()) {
+        text.push_str(&format!("\nquarantined of {}\n{}", i.file, faults_text(&i.faults)));
     }
     text
 }

@@ -4,8 +4,11 @@
 mod audience;
 mod audit;
 mod campaign;
+mod contact;
 mod explain;
 mod import;
+mod kill;
+mod list;
 mod sql;
 mod tag;
 mod user;
@@ -18,7 +21,7 @@ use crate::{
 };
 use kairos_app::{App, AppError, Progress, Result};
 use kairos_model::{Timestamp, Zone};
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
 /// What a command runs with besides its own arguments.
 pub struct Context<'a> {
@@ -40,13 +43,16 @@ impl Context<'_> {
 }
 
 /// Runs a command that needs the data directory.
-pub async fn run(app: &App, command: &Command, context: &Context<'_>) -> Result<Output> {
+pub async fn run(app: &Arc<App>, command: &Command, context: &Context<'_>) -> Result<Output> {
     match command {
         Command::Import(args) => import::run(app, args, context).await,
         Command::Tag(args) => tag::run(app, args, context).await,
         // counting is work for a thread, not for a runtime that also serves
         Command::Audience(args) => tokio::task::block_in_place(|| audience::run(app, args, context)),
         Command::Campaign(args) => campaign::run(app, args, context).await,
+        Command::List(args) => list::run(app, args, context).await,
+        Command::Contact(args) => contact::run(app, args, context).await,
+        Command::KillSwitch(args) => kill::run(app, args, context).await,
         Command::Explain(args) => explain::run(app, args, context).await,
         Command::Sql(args) => sql::run(app, args, context).await,
         Command::Audit(args) => audit::run(app, args, context).await,

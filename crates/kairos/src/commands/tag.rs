@@ -27,7 +27,8 @@ fn name(def: &TagDef, lang: Lang) -> &str {
 
 fn list(app: &App, category: Option<&str>, context: &Context<'_>) -> Result<Output> {
     let snapshot = app.newest_snapshot()?;
-    let defs: Vec<&TagDef> = app.tags.defs().iter().filter(|d| category.is_none_or(|c| d.category == c)).collect();
+    let tags = app.tags();
+    let defs: Vec<&TagDef> = tags.defs().iter().filter(|d| category.is_none_or(|c| d.category == c)).collect();
     if defs.is_empty() {
         return Err(AppError::not_found(
             "category",
@@ -74,7 +75,8 @@ fn list(app: &App, category: Option<&str>, context: &Context<'_>) -> Result<Outp
 }
 
 fn show(app: &App, id: &str, context: &Context<'_>) -> Result<Output> {
-    let def = app.tags.def(id).ok_or_else(|| app.unknown_tag(id))?;
+    let tags = app.tags();
+    let def = tags.def(id).ok_or_else(|| app.unknown_tag(id))?;
     let snapshot = app.newest_snapshot()?;
     let seen = snapshot.as_ref().and_then(|s| s.tag(id).ok());
     let definition = match &def.origin {
@@ -148,10 +150,11 @@ async fn compute(app: &App, as_of: Option<&str>, context: &Context<'_>) -> Resul
 async fn check(app: &App, context: &Context<'_>) -> Result<Output> {
     // names, types and cycles are judged when the catalogue is loaded; here each definition is planned on the tables
     app.check_tags().await?;
-    let mut categories: Vec<&str> = app.tags.defs().iter().map(|d| d.category.as_str()).collect();
+    let catalogue = app.tags();
+    let mut categories: Vec<&str> = catalogue.defs().iter().map(|d| d.category.as_str()).collect();
     categories.sort_unstable();
     categories.dedup();
-    let (tags, sources) = (app.tags.defs().len(), app.tags.sources().len());
+    let (tags, sources) = (catalogue.defs().len(), catalogue.sources().len());
     Ok(Output::either(
         context.json,
         || json!({"tags": tags, "categories": categories.len(), "sources": sources, "problems": []}),

@@ -1,0 +1,328 @@
+//! Lists of numbers: loaded from a file, kept as sets of parties under a version, named in conditions.
+//!
+//! An own list holds subscribers; a peer list also foreign numbers and short codes. The file's numbers end at this door.
+
+use crate::{
+    app::App,
+    areas::{self, is_id},
+    error::{AppError, Context, Kind, Result},
+    frame,
+    import::{CHUNKS_AHEAD, Fault, count, read_text},
+    progress::Progress,
+};
+use kairos_connect::layout::{self, Chunk, Layout, ReadOptions};
+use kairos_lake::Sets;
+use kairos_model::{
+    Party, PartyId, Timestamp,
+    table::{ColumnType, NUMBER_LIST, Values},
+};
+use kairos_rules::Named;
+use roaring::RoaringBitmap;
+use serde::{Deserialize, Serialize};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::mpsc,
+    thread,
+};
+
+const MAGIC: &[u8; 8] = b"KAILIST1";
+const CODES: frame::Codes = frame::Codes { missing: "list_missing", broken: "list_broken", newer: "list_newer" };
+/// Lists at once: each is in memory.
+const LISTS_MAX: usize = 1_000;
+/// Versions of one list that are kept; older files are removed.
+const VERSIONS_KEPT: u32 = 8;
+
+/// Whose numbers a list holds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ListKind {
+    /// 本端: subscribers.
+    Own,
+    /// 对端: whom subscribers talk to, foreign numbers and short codes too.
+    Peer,
+}
+
+/// What became of the lines of the file. `lines` is the sum of the others.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct ListCounts {
+    pub lines: u64,
+    /// Parties on the list.
+    pub members: u64,
+    /// Lines whose party stood on the list already.
+    pub duplicate: u64,
+    /// Numbers that belong to no subscriber now; on an own list they are left out.
+    pub foreign: u64,
+    /// Lines that hold no number.
+    pub bad: u64,
+}
+
+/// One version of a list, without its members.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ListHead {
+    pub id: String,
+    pub zh: String,
+    pub en: String,
+    pub kind: ListKind,
+    pub version: u32,
+    #[serde(with = "micros")]
+    pub loaded: Timestamp,
+    /// From then on the list is not named in conditions any more.
+    #[serde(with = "micros_or_none")]
+    pub expires: Option<Timestamp>,
+    pub file: String,
+    pub counts: ListCounts,
+}
+
+/// What to load.
+pub struct LoadList {
+    pub id: String,
+    pub zh: Option<String>,
+    pub en: Option<String>,
+    pub kind: ListKind,
+    pub expires: Option<Timestamp>,
+}
+
+/// A loaded list, and the faults of its file by kind.
+pub struct Loaded {
+    pub head: ListHead,
+    pub faults: Vec<Fault>,
+    pub seconds: f64,
+}
+
+impl App {
+    fn lists_folder(&self) -> PathBuf {
+        self.dir.path("lists")
+    }
+
+    /// The newest version of each list, by id; expired ones too.
+    pub fn lists(&self) -> Result<Vec<ListHead>> {
+        Ok(newest(&self.lists_folder())?.into_values().map(|(head, _)| head).collect())
+    }
+
+    /// Areas of the definitions, and the own lists that have not expired.
+    pub(crate) fn sets(&self) -> Result<Sets> {
+        sets(&self.definitions, &self.lists_folder(), self.now())
+    }
+
+    /// Reads a file of numbers into a new version of a list, whole or not at all.
+    pub fn load_list(&self, what: LoadList, layout: &Layout, path: &Path, progress: &dyn Progress) -> Result<Loaded> {
+        let started = std::time::Instant::now();
+        if !is_id(&what.id) {
+            return Err(AppError::invalid(
+                "list_id",
+                format!("`{}` cannot name a list; use letters, digits and `_`, beginning with a letter", what.id),
+            ));
+        }
+        if layout.table.name != NUMBER_LIST.name {
+            let message = format!(
+                "the layout `{}` reads the table `{}`; a list is read by one of table `number_list`",
+                layout.id, layout.table.name
+            );
+            return Err(AppError::invalid("list_layout", message));
+        }
+        if what.expires.is_some_and(|t| t <= self.now()) {
+            return Err(AppError::invalid("list_expires", "the list would have expired already; give a later time"));
+        }
+        let known = newest(&self.lists_folder())?;
+        let before = known.get(&what.id).map(|(head, _)| head.clone());
+        if before.is_none() && known.len() >= LISTS_MAX {
+            return Err(AppError::conflict(
+                "lists_max",
+                format!("there are {LISTS_MAX} lists; drop one first: kairos list drop ID"),
+            ));
+        }
+        if let Some(b) = before.as_ref().filter(|b| b.kind != what.kind) {
+            return Err(AppError::conflict(
+                "list_kind",
+                format!("`{}` is a list of the other kind ({:?}); give another id", what.id, b.kind),
+            ));
+        }
+        let (members, counts, faults) = self.read_list(what.kind, layout, path, progress)?;
+        if members.is_empty() {
+            let message = format!(
+                "no line of `{}` is the number of a {}; nothing was kept ({} foreign or unknown, {} bad)",
+                path.display(),
+                if what.kind == ListKind::Own { "subscriber" } else { "party" },
+                counts.foreign,
+                counts.bad
+            );
+            return Err(AppError::invalid("list_empty", message));
+        }
+        let head = ListHead {
+            zh: what.zh.or(before.as_ref().map(|b| b.zh.clone())).unwrap_or_else(|| what.id.clone()),
+            en: what.en.or(before.as_ref().map(|b| b.en.clone())).unwrap_or_else(|| what.id.clone()),
+            id: what.id,
+            kind: what.kind,
+            version: before.map_or(1, |b| b.version + 1),
+            loaded: self.now(),
+            expires: what.expires,
+            file: path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default(),
+            counts,
+        };
+        let mut body = Vec::with_capacity(members.serialized_size());
+        members.serialize_into(&mut body).or_fail(Kind::Failure, "internal", || format!("list `{}`", head.id))?;
+        frame::save(&file_of(&self.lists_folder(), &head.id, head.version), MAGIC, &head, &body)?;
+        self.forget(&head.id, head.version.saturating_sub(VERSIONS_KEPT))?;
+        self.reload_sets()?;
+        Ok(Loaded { head, faults, seconds: started.elapsed().as_secs_f64() })
+    }
+
+    /// Forgets a list with all its versions. Campaigns that name it are refused from then on.
+    pub fn drop_list(&self, id: &str) -> Result<ListHead> {
+        let Some((head, _)) = newest(&self.lists_folder())?.remove(id) else {
+            return Err(AppError::not_found("list", format!("there is no list `{id}`; kairos list show names them")));
+        };
+        self.forget(id, head.version)?;
+        self.reload_sets()?;
+        Ok(head)
+    }
+
+    /// Removes versions up to `upto`, the newest last: a crash between leaves the newest in force.
+    fn forget(&self, id: &str, upto: u32) -> Result<()> {
+        for version in 1..=upto {
+            let path = file_of(&self.lists_folder(), id, version);
+            if path.exists() {
+                std::fs::remove_file(&path)
+                    .or_fail(Kind::Unavailable, "list", || format!("cannot remove `{}`", path.display()))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn read_list(
+        &self,
+        kind: ListKind,
+        layout: &Layout,
+        path: &Path,
+        progress: &dyn Progress,
+    ) -> Result<(RoaringBitmap, ListCounts, Vec<Fault>)> {
+        let hash = layout::content_hash(path)
+            .or_fail(Kind::Invalid, "list_file", || format!("cannot read `{}`", path.display()))?;
+        progress.begin(&format!("list {}", path.display()), std::fs::metadata(path).map_or(0, |m| m.len()));
+        let options = ReadOptions::new(self.plan.clone(), self.currency, self.vault.derived_key("row keys"));
+        let (mut members, mut counts, mut faults) = (RoaringBitmap::new(), ListCounts::default(), Vec::new());
+        let (sender, chunks) = mpsc::sync_channel(CHUNKS_AHEAD);
+        thread::scope(|scope| -> Result<()> {
+            let reader = scope.spawn(move || read_text(path, layout, &options, hash, &sender));
+            let mut at = 0;
+            for chunk in chunks {
+                progress.advance(chunk.bytes_read.saturating_sub(at));
+                at = chunk.bytes_read;
+                self.take(kind, &chunk, &mut members, &mut counts)?;
+                chunk.rejects.iter().for_each(|r| count(&mut faults, r.field.as_deref(), &r.reason.to_string(), r.row));
+            }
+            match reader.join() {
+                Ok(outcome) => outcome,
+                Err(_) => Err(AppError::failure("internal", format!("reading `{}` ended in a panic", path.display()))),
+            }
+        })?;
+        counts.members = members.len();
+        faults.sort_by_key(|f| f.first_row);
+        progress.end(&format!("{}: {} lines, {} members", path.display(), counts.lines, counts.members));
+        Ok((members, counts, faults))
+    }
+
+    /// The numbers of one chunk.
+    fn take(&self, kind: ListKind, chunk: &Chunk, members: &mut RoaringBitmap, counts: &mut ListCounts) -> Result<()> {
+        counts.lines += chunk.read;
+        counts.bad += chunk.rejects.len() as u64;
+        let column = chunk.batch.columns.iter().find(|c| c.kind == ColumnType::SubscriberNumber);
+        let Some(Values::Number(numbers)) = column.map(|c| &c.values) else { return Ok(()) };
+        let now = self.now();
+        let asked: Vec<_> = numbers.iter().flatten().map(|&n| (n, now)).collect();
+        counts.bad += (numbers.len() - asked.len()) as u64;
+        let parties: Vec<Option<PartyId>> = match kind {
+            ListKind::Own => self.vault.parties(&asked),
+            ListKind::Peer => {
+                let known = self.vault.ensure_parties(&asked);
+                let known = known.or_fail(Kind::Unavailable, "vault", || "cannot resolve the numbers".to_owned())?;
+                known.into_iter().map(Some).collect()
+            }
+        };
+        for party in parties {
+            let own = party.and_then(PartyId::party).filter(|p| matches!(p, Party::Subscriber(_))).is_some();
+            if !own {
+                counts.foreign += 1;
+            }
+            let Some(id) = party.filter(|_| own || kind == ListKind::Peer) else { continue };
+            if !members.insert(id.0) {
+                counts.duplicate += 1;
+                counts.foreign -= u64::from(!own);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn file_of(folder: &Path, id: &str, version: u32) -> PathBuf {
+    folder.join(format!("{id}.{version:08}.list"))
+}
+
+/// The newest version of each list in a folder, by id: head and file.
+fn newest(folder: &Path) -> Result<BTreeMap<String, (ListHead, PathBuf)>> {
+    let mut found: BTreeMap<String, u32> = BTreeMap::new();
+    if !folder.exists() {
+        return Ok(BTreeMap::new());
+    }
+    let fail = || format!("cannot list `{}`", folder.display());
+    for entry in std::fs::read_dir(folder).or_fail(Kind::Unavailable, "lists", fail)? {
+        let path = entry.or_fail(Kind::Unavailable, "lists", fail)?.path();
+        let name = path.file_name().and_then(|n| n.to_str()).and_then(|n| n.strip_suffix(".list"));
+        if let Some((id, version)) = name.and_then(|n| n.rsplit_once('.'))
+            && let Ok(version) = version.parse::<u32>()
+        {
+            let highest = found.entry(id.to_owned()).or_insert(version);
+            *highest = version.max(*highest);
+        }
+    }
+    let mut lists = BTreeMap::new();
+    for (id, version) in found {
+        let path = file_of(folder, &id, version);
+        let (head, _) = frame::load::<ListHead>(&path, MAGIC, "list", &CODES)?;
+        lists.insert(id, (head, path));
+    }
+    Ok(lists)
+}
+
+/// Areas of the definitions, and the lists of a folder that conditions may name at `now`.
+pub fn sets(definitions: &crate::Definitions, folder: &Path, now: Timestamp) -> Result<Sets> {
+    let mut sets = Sets::default();
+    areas::read(definitions, &mut sets)?;
+    for (id, (head, path)) in newest(folder)? {
+        if head.kind != ListKind::Own || head.expires.is_some_and(|t| t <= now) {
+            continue;
+        }
+        let (_, body) = frame::load::<ListHead>(&path, MAGIC, "list", &CODES)?;
+        let members = RoaringBitmap::deserialize_from(&body[..])
+            .or_fail(Kind::Failure, CODES.broken, || format!("the list `{}` does not read as a set", path.display()))?;
+        sets.add_list(Named::new(&id, &head.zh, &head.en), members);
+    }
+    Ok(sets)
+}
+
+/// A time as microseconds since 1970, UTC.
+mod micros {
+    use kairos_model::Timestamp;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub fn serialize<S: Serializer>(t: &Timestamp, s: S) -> Result<S::Ok, S::Error> {
+        s.serialize_i64(t.0)
+    }
+    pub fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Timestamp, D::Error> {
+        i64::deserialize(d).map(Timestamp)
+    }
+}
+
+mod micros_or_none {
+    use kairos_model::Timestamp;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub fn serialize<S: Serializer>(t: &Option<Timestamp>, s: S) -> Result<S::Ok, S::Error> {
+        t.map(|t| t.0).serialize(s)
+    }
+    pub fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Timestamp>, D::Error> {
+        Ok(Option::<i64>::deserialize(d)?.map(Timestamp))
+    }
+}
