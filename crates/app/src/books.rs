@@ -182,3 +182,48 @@ impl BookFile {
 fn range(w: &DayWindow) -> MinuteRange {
     MinuteRange { from: w.from.minutes() % 1440, to: w.to.minutes() % 1440 }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Files as programs of each format wrote them: they are on disks, and must be read for ever.
+    #[test]
+    fn books_of_every_format_are_read() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+        let (one, two) =
+            (BookFile::load(&folder, PlaybookId(1)).unwrap(), BookFile::load(&folder, PlaybookId(2)).unwrap());
+        assert_eq!(BookFile { id: 2, ..one }, two);
+        let book = two.compile().unwrap();
+        let c = &book.campaigns()[0];
+        assert_eq!(
+            (book.campaigns().len(), c.id, c.version, c.run),
+            (1, CampaignId(3), CampaignVersion(2), RunState::Paused)
+        );
+        assert_eq!((c.control.salt, c.holdout.map(|h| h.salt)), (0x5a17, Some(7)));
+        // what is written is read as it was
+        let temp = tempfile::tempdir().unwrap();
+        two.save(temp.path()).unwrap();
+        let name = BookFile::file_name(PlaybookId(2));
+        assert_eq!(std::fs::read(temp.path().join(&name)).unwrap(), std::fs::read(folder.join(&name)).unwrap());
+    }
+
+    #[test]
+    fn a_changed_byte_a_lost_line_and_a_newer_format_are_seen() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+        let text = std::fs::read_to_string(folder.join(BookFile::file_name(PlaybookId(2)))).unwrap();
+        let temp = tempfile::tempdir().unwrap();
+        let code = |text: String| {
+            std::fs::write(temp.path().join(BookFile::file_name(PlaybookId(2))), text).unwrap();
+            BookFile::load(temp.path(), PlaybookId(2)).err().map(|e| e.code)
+        };
+        assert_eq!(code(text.clone()), None);
+        assert_eq!(code(text.replace("\"paused\"", "\"paucsd\"")), Some("playbook_broken"));
+        assert_eq!(code(text.rsplit_once("\nblake3").unwrap().0.to_owned()), Some("playbook_broken"));
+        let newer = text.rsplit_once("\nblake3").unwrap().0.replace("\"format\": 2", "\"format\": 3");
+        assert_eq!(
+            code(format!("{newer}\nblake3 {}\n", blake3::hash(newer.as_bytes()).to_hex())),
+            Some("playbook_newer")
+        );
+    }
+}

@@ -148,15 +148,31 @@ impl SnapshotFacts {
 mod tests {
     use super::*;
 
-    #[test]
-    fn facts_come_back_and_damage_is_seen() {
-        let temp = tempfile::tempdir().unwrap();
+    fn some() -> SnapshotFacts {
         let mut facts = SnapshotFacts { id: SnapshotId(7), tags: Some(SnapshotId(3)), ..SnapshotFacts::default() };
         facts.reachable.insert_range(0..1000);
         facts.suppressed.insert(5);
         let key = (CampaignClass::Marketing, Channel::Sms);
         facts.consent.insert(key, Agreement { granted: (0..900).collect(), denied: (900..950).collect() });
         facts.audiences.insert(CampaignId(2), [1, 5, 9].into_iter().collect());
+        facts
+    }
+
+    /// A file as the first program wrote it: it is on disks, and must be read for ever.
+    #[test]
+    fn facts_of_every_format_are_read() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+        assert_eq!(SnapshotFacts::load(&folder, SnapshotId(7)).unwrap(), some());
+        let temp = tempfile::tempdir().unwrap();
+        some().save(temp.path()).unwrap();
+        let name = SnapshotFacts::file_name(SnapshotId(7));
+        assert_eq!(std::fs::read(temp.path().join(&name)).unwrap(), std::fs::read(folder.join(&name)).unwrap());
+    }
+
+    #[test]
+    fn facts_come_back_and_damage_is_seen() {
+        let temp = tempfile::tempdir().unwrap();
+        let (facts, key) = (some(), (CampaignClass::Marketing, Channel::Sms));
         facts.save(temp.path()).unwrap();
         let back = SnapshotFacts::load(temp.path(), SnapshotId(7)).unwrap();
         assert_eq!(back, facts);

@@ -5,6 +5,8 @@ mod cli;
 mod cli_broken;
 mod cli_campaign;
 mod cli_import;
+mod cli_lists;
+mod cli_loop;
 mod cli_privacy;
 mod demo;
 mod kill;
