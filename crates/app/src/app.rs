@@ -23,7 +23,7 @@ use kairos_vault::{SystemEntropy, Vault};
 use std::{
     path::{Path, PathBuf},
     sync::{
-        Arc, RwLock,
+        Arc, Mutex, RwLock,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
 };
@@ -69,7 +69,9 @@ pub struct App {
     pub zone: Zone,
     pub currency: Currency,
     pub plan: Arc<NumberPlan>,
-    pub(crate) tags: RwLock<Arc<TagCatalogue>>,
+    /// The catalogue, and when the first of its lists expires.
+    pub(crate) tags: RwLock<(Arc<TagCatalogue>, Option<Timestamp>)>,
+    pub(crate) lists_lock: Mutex<()>,
     pub vault: Arc<Vault>,
     pub lake: Lake,
     pub catalog: Catalog,
@@ -95,8 +97,8 @@ impl App {
         let mut dir = DataDir::open(&options.data, tenant.tenant_id())?;
         let plan = NumberPlan::new(&tenant.number_plan())
             .or_fail(Kind::Invalid, "tenant", || format!("`{}`: number plan", definitions.shown(tenant_file)))?;
-        let sets = lists::sets(&definitions, &dir.path("lists"), options.clock.now())?;
-        let tags = load_tags(&definitions, tenant.currency, sets)?;
+        let named = lists::sets(&definitions, &dir.path("lists"), options.clock.now())?;
+        let tags = load_tags(&definitions, tenant.currency, named.sets)?;
         let disk = Arc::new(RealDisk);
         let key_path = options.key_file.unwrap_or_else(|| keys::beside(&options.data));
         let master = keys::read_or_create(&key_path, DataDir::exists(&options.data) && dir.path("vault").exists())?;
@@ -140,7 +142,8 @@ impl App {
             zone,
             currency: tenant.currency,
             plan: Arc::new(plan),
-            tags: RwLock::new(Arc::new(tags)),
+            tags: RwLock::new((Arc::new(tags), named.until)),
+            lists_lock: Mutex::default(),
             vault,
             lake,
             catalog,

@@ -4,6 +4,7 @@ use crate::{
     definitions::Definitions,
     error::{AppError, Context, Kind, Result},
 };
+use kairos_catalog::is_slug;
 use kairos_lake::Sets;
 use kairos_model::CellId;
 use kairos_rules::Named;
@@ -36,10 +37,28 @@ struct Name {
 
 /// One cell, or a range with both its ends: `10200` or `"10200-10219"`.
 #[derive(Deserialize)]
-#[serde(untagged)]
-enum Cells {
-    One(u32),
-    Range(String),
+#[serde(try_from = "toml::Value")]
+struct Cells(u32, u32);
+
+impl TryFrom<toml::Value> for Cells {
+    type Error = String;
+    fn try_from(value: toml::Value) -> std::result::Result<Self, String> {
+        let found = match &value {
+            toml::Value::Integer(n) => u32::try_from(*n).ok().map(|n| (n, n)),
+            toml::Value::String(text) => text.split_once('-').and_then(|(from, to)| {
+                let (from, to) = (from.trim().parse().ok()?, to.trim().parse().ok()?);
+                (from <= to).then_some((from, to))
+            }),
+            _ => None,
+        };
+        let (from, to) = found.ok_or_else(|| {
+            format!(
+                "`{value}` is no cell and no range of cells; write 10200 or \"10200-10219\", from 0 to {}",
+                u32::MAX
+            )
+        })?;
+        Ok(Self(from, to))
+    }
 }
 
 /// Adds every area of the definitions. `Invalid` names file, area and cell.
@@ -50,20 +69,14 @@ pub fn read(definitions: &Definitions, sets: &mut Sets) -> Result<()> {
         let file: File = toml::from_str(text).or_fail(Kind::Invalid, "areas", || format!("`{shown}` is not valid"))?;
         for area in file.area {
             let fault = |what: String| AppError::invalid("areas", format!("`{shown}`, area `{}`: {what}", area.id));
-            if !is_id(&area.id) {
-                return Err(fault("the id must be letters, digits and `_`, beginning with a letter".to_owned()));
+            if !is_slug(&area.id) {
+                return Err(fault("the id must be 1–64 of a–z, 0–9, `-` and `_`".to_owned()));
             }
             if !seen.insert(area.id.clone()) {
                 return Err(fault("there is another area of this id".to_owned()));
             }
             let mut cells = Vec::new();
-            for c in &area.cells {
-                let (from, to) = ends(c).ok_or_else(|| {
-                    fault(match c {
-                        Cells::Range(r) => format!("`{r}` is no range of cells; write \"10200-10219\""),
-                        Cells::One(n) => format!("{n} is no cell"),
-                    })
-                })?;
+            for &Cells(from, to) in &area.cells {
                 if cells.len() + (to - from) as usize >= CELLS_MAX {
                     return Err(fault(format!("it has more than {CELLS_MAX} cells; split it")));
                 }
@@ -76,22 +89,4 @@ pub fn read(definitions: &Definitions, sets: &mut Sets) -> Result<()> {
         }
     }
     Ok(())
-}
-
-fn ends(cells: &Cells) -> Option<(u32, u32)> {
-    match cells {
-        Cells::One(n) => Some((*n, *n)),
-        Cells::Range(text) => {
-            let (from, to) = text.split_once('-')?;
-            let (from, to) = (from.trim().parse().ok()?, to.trim().parse().ok()?);
-            (from <= to).then_some((from, to))
-        }
-    }
-}
-
-/// Ids that the condition language reads as one word.
-pub fn is_id(id: &str) -> bool {
-    id.len() <= 64
-        && id.starts_with(|c: char| c.is_ascii_alphabetic())
-        && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }

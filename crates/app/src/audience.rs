@@ -5,7 +5,7 @@ use crate::{
     error::{AppError, Context, Kind, Result},
 };
 use kairos_catalog as catalog;
-use kairos_lake::{Audience, Snapshot};
+use kairos_lake::{Audience, LakeError, Snapshot, TagCatalogue};
 use kairos_model::{SnapshotId, Timestamp};
 use kairos_rules::{Condition, Lang, Node, Problems, explain, explain_clause};
 use roaring::RoaringBitmap;
@@ -37,12 +37,13 @@ pub struct Count {
 impl App {
     /// Parses a condition against the tag catalogue: readable text, or a JSON tree if it begins with `{`.
     pub fn condition(&self, text: &str) -> Result<Condition> {
+        let tags = self.tags();
         let parsed = if text.trim_start().starts_with('{') {
             let json = serde_json::from_str(text)
                 .or_fail(Kind::Invalid, "condition_json", || "the condition is no JSON".to_owned())?;
-            Condition::from_json(&json, &*self.tags())
+            Condition::from_json(&json, &*tags)
         } else {
-            Condition::parse(text, &*self.tags())
+            Condition::parse(text, &*tags)
         };
         parsed.map_err(|p| condition_error(&p))
     }
@@ -54,7 +55,7 @@ impl App {
             Some(catalog::Condition::Tree(tree)) => self.condition(&tree.to_string()),
             // a stored list is a condition of one clause
             None => match &def.audience.list {
-                Some(list) => self.condition(&format!("subscriber in list {list}")),
+                Some(list) => self.condition(&format!("subscriber in list \"{list}\"")),
                 None => Err(AppError::invalid("audience", format!("campaign `{}` names no audience", def.id))),
             },
         }
@@ -94,26 +95,33 @@ impl App {
             .or_fail(Kind::Unavailable, "snapshot", || "cannot read the tag snapshots".to_owned())
     }
 
-    /// Members of a condition in a snapshot.
+    /// Members of a condition in a snapshot, with the lists of now.
     pub fn members(&self, snapshot: SnapshotId, condition: &Condition) -> Result<RoaringBitmap> {
-        self.lake
-            .select(snapshot, condition, self.tags().sets())
-            .or_fail(Kind::Failure, "audience", || format!("cannot evaluate `{}`", condition.text()))
+        self.members_with(snapshot, condition, &self.tags())
+    }
+
+    fn members_with(&self, snapshot: SnapshotId, condition: &Condition, tags: &TagCatalogue) -> Result<RoaringBitmap> {
+        self.lake.select(snapshot, condition, tags.sets()).map_err(|e| match e {
+            // the condition asks for what there is not: an expired list, a tag that the snapshot lacks
+            LakeError::Limit { what } => AppError::invalid("condition_refused", what),
+            e @ LakeError::UnknownTag { .. } => AppError::invalid("condition_refused", e.to_string()),
+            e => AppError::failure("audience", format!("cannot evaluate `{}`", condition.text())).because(e),
+        })
     }
 
     /// Counts in the newest snapshot up to `at`, and shows what each clause of the outermost `and` removes.
     pub fn count(&self, text: &str, at: Timestamp, lang: Lang) -> Result<Count> {
         let condition = self.condition(text)?;
-        let tags = self.tags();
+        let tags = self.tags_at(at)?;
         let (snapshot, as_of) = self.snapshot_at(at)?;
-        let everyone = self.members(snapshot, &Condition::everyone())?;
-        let members = self.members(snapshot, &condition)?;
+        let everyone = self.members_with(snapshot, &Condition::everyone(), &tags)?;
+        let members = self.members_with(snapshot, &condition, &tags)?;
         let mut funnel = Vec::new();
         let mut left = everyone.clone();
         if let Node::And(clauses) = condition.root() {
             for node in clauses {
                 let one = Condition::from_node(node, &*tags).map_err(|p| condition_error(&p))?;
-                let alone = self.members(snapshot, &one)?;
+                let alone = self.members_with(snapshot, &one, &tags)?;
                 left &= &alone;
                 let clause = match node {
                     Node::Leaf(leaf) => explain_clause(leaf, &*tags, lang, None),
@@ -136,7 +144,12 @@ impl App {
     /// Makes an audience immutable, as of the newest snapshot up to `at`.
     pub fn freeze(&self, condition: &Condition, at: Timestamp) -> Result<Audience> {
         let (snapshot, as_of) = self.snapshot_at(at)?;
-        let members = self.members(snapshot, condition)?;
+        let members = self.members_with(snapshot, condition, &*self.tags_at(at)?)?;
+        if members.is_empty() {
+            let message =
+                format!("nobody satisfies `{}` in snapshot {}; nothing was kept", condition.text(), snapshot.0);
+            return Err(AppError::invalid("empty_audience", message));
+        }
         self.lake
             .freeze(members, condition, snapshot, as_of)
             .or_fail(Kind::Unavailable, "audience", || "cannot keep the audience".to_owned())

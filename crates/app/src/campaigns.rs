@@ -145,14 +145,20 @@ impl App {
                 }
             };
             match template.worst_case(&self.field_extremes(template.fields())?) {
-                Ok(worst) if worst.segments > usize::from(def.max_segments) => findings.push(
+                // a caller's script is read, not sent
+                Ok(worst)
+                    if worst.segments > usize::from(def.max_segments)
+                        && transport(def.channel) != Some(Transport::File) =>
+                {
+                    findings.push(
                     Severity::Error,
                     &pointer,
                     format!(
                         "the longest rendering takes {} segments of {:?}, more than max_segments = {}; shorten the text, or allow more",
                         worst.segments, worst.alphabet, def.max_segments
                     ),
-                ),
+                    );
+                }
                 Ok(worst) => checked.push((creative.lang.name().to_owned(), worst)),
                 Err(e) => findings.push(Severity::Error, &pointer, e.message),
             }
@@ -297,10 +303,13 @@ impl App {
         self.catalog.step(actor, slug, &step, &self.tenant, self.now()).await.map_err(catalog_error)
     }
 
-    /// Judges every member now, as its wave would, with the live contact history.
-    pub async fn simulate(&self, def: CampaignDef, at: Timestamp) -> Result<Simulation> {
+    /// Judges every member as its wave would: now, or at another time. Of a past time with the snapshot and the contacts
+    /// of then; playbook, consent and lists are those of now.
+    pub async fn simulate(&self, def: CampaignDef, at: Option<Timestamp>) -> Result<Simulation> {
+        let past = at.filter(|&t| t < self.now());
+        let at = at.unwrap_or_else(|| self.now());
         let condition = self.condition_of(&def)?;
-        let (snapshot, _) = self.snapshot_at(at.min(self.now()))?;
+        let (snapshot, _) = self.snapshot_at(past.unwrap_or_else(|| self.now()))?;
         let everyone = self.members(snapshot, &kairos_rules::Condition::everyone())?.len();
         let members = self.members(snapshot, &condition)?;
         let mut file = self.build_book().await?;
@@ -322,14 +331,13 @@ impl App {
             hold: false,
             def,
         });
+        file.kill = self.runner().engine().killed();
         let book: Playbook = file.compile()?;
         let closed = book.campaign(CampaignId(id)).and_then(|c| book.closed_until(c, at));
         let facts = self.current_facts().await?;
-        // consent and lists are those of now, contacts those of then
-        let waterfall = if at < self.now() {
-            self.past(at)?.simulate(&book, &facts, CampaignId(id), &members)
-        } else {
-            self.runner().engine().simulate(at, &book, &facts, CampaignId(id), &members)
+        let waterfall = match past {
+            Some(t) => self.past(t).await?.simulate(&book, &facts, CampaignId(id), &members),
+            None => self.runner().engine().simulate(at, &book, &facts, CampaignId(id), &members),
         };
         debug_assert_eq!(book.id, PlaybookId(0));
         Ok(Simulation { campaign: name, at, everyone, matched: members.len(), waterfall, closed })

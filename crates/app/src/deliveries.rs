@@ -47,6 +47,17 @@ const RETRY_AFTER: Span = Span::secs(5);
 /// Waves whose creatives are kept at once; the lowest is loaded again when it is needed.
 const CREATIVES_MAX: usize = 64;
 
+/// Offered contacts in hand.
+#[derive(Default)]
+pub(crate) struct Taken {
+    pub contacts: Vec<Dispatch>,
+    /// Why others of them cannot be sent at all.
+    pub refused: Vec<Reason>,
+    /// Others went back to the engine: a store could not be read.
+    pub put_back: bool,
+    awake: Option<Awake>,
+}
+
 /// Implements [`Deliveries`] for one channel.
 pub struct ChannelSide {
     channel: Channel,
@@ -121,38 +132,44 @@ impl ChannelSide {
         })
     }
 
-    /// Renders what was offered; those that cannot be sent are answered for. `true` with them: some were put back.
-    async fn filled(&self, parcel: Parcel) -> (Vec<Dispatch>, Option<Awake>, bool) {
+    /// Renders what was offered; those that cannot be sent are answered for.
+    async fn filled(&self, parcel: Parcel) -> Taken {
         let now = self.runner.clock().now();
-        let mut contacts = Vec::with_capacity(parcel.contacts().len());
-        let mut refused = Vec::new();
+        let mut taken = Taken { contacts: Vec::with_capacity(parcel.contacts().len()), ..Taken::default() };
+        let mut answers = Vec::new();
         for o in parcel.contacts() {
             match self.dispatch(o, now).await {
-                Ok(d) => contacts.push(d),
-                Err(outcome) => refused.push(Input::Outcome { contact: o.contact, outcome }),
+                Ok(d) => taken.contacts.push(d),
+                Err(outcome) => {
+                    match outcome {
+                        Outcome::Cancelled { reason: Reason::Paused } => taken.put_back = true,
+                        Outcome::Cancelled { reason } => taken.refused.push(reason),
+                        _ => {}
+                    }
+                    answers.push(Input::Outcome { contact: o.contact, outcome });
+                }
             }
         }
-        let (_, awake) = parcel.take();
-        let paused = Outcome::Cancelled { reason: Reason::Paused };
-        let put_back = refused.iter().any(|i| matches!(i, Input::Outcome { outcome, .. } if *outcome == paused));
-        if !refused.is_empty()
-            && let Err(e) = self.runner.handle_all(refused).await
+        // until here a caller that goes away gives all of them back
+        if !answers.is_empty()
+            && let Err(e) = self.runner.handle_all(answers).await
         {
             tracing::error!(error = %e, "the engine is gone");
         }
-        (contacts, awake, put_back)
+        taken.awake = parcel.take().1;
+        taken
     }
 
     /// Contacts that may be sent at this instant, rendered; none where there are none.
-    pub(crate) async fn take_now(&self, max: usize) -> Result<Vec<Dispatch>> {
-        Ok(self.filled(self.runner.offer_now(self.channel, max).await?).await.0)
+    pub(crate) async fn take_now(&self, max: usize) -> Result<Taken> {
+        Ok(self.filled(self.runner.offer_now(self.channel, max).await?).await)
     }
 
     async fn take(&self, max: usize) -> Offered {
         loop {
             match self.runner.offer(self.channel, max).await {
                 Ok(parcel) => {
-                    let (contacts, awake, put_back) = self.filled(parcel).await;
+                    let Taken { contacts, awake, put_back, .. } = self.filled(parcel).await;
                     let awake = awake.unwrap_or_else(|| self.runner.clock().begin());
                     if !contacts.is_empty() {
                         return Offered { contacts, awake };

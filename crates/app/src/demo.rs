@@ -56,8 +56,9 @@ pub struct Demo {
     pub centre: Counts,
     /// Seconds of each step, in order.
     pub seconds: Vec<(&'static str, f64)>,
-    /// One-time token of the planner, for the API.
+    /// Tokens of the planner and the approver, for the API.
     pub token: String,
+    pub approver_token: String,
 }
 
 /// Runs the demo. Deterministic in seed and number of subscribers, whatever the machine does.
@@ -108,6 +109,7 @@ pub async fn run(options: DemoOptions, progress: &dyn Progress) -> Result<Demo> 
         centre: wave.centre,
         seconds: steps.seconds,
         token: planner.1,
+        approver_token: approver.1,
     })
 }
 
@@ -176,7 +178,7 @@ async fn prepare_campaign(app: &App, planner: &Actor, approver: &Actor) -> Resul
     let begins = def.start.instant(&app.zone).unwrap_or_else(|| app.now());
     let (campaign, _) = app.submit(planner, def.clone()).await?;
     app.approve(approver, CAMPAIGN, Some(campaign.content)).await?;
-    app.simulate(def, begins).await
+    app.simulate(def, Some(begins)).await
 }
 
 struct WaveRun {

@@ -228,6 +228,13 @@ impl App {
             return Ok(Vec::new());
         }
         let members = decided.iter().map(|d| d.subscriber.0).collect();
+        if self.lake.snapshot(snapshot).is_ok_and(|s| s.tag(by).is_err()) {
+            if by == SEGMENT {
+                return Ok(Vec::new());
+            }
+            let message = format!("the tag `{by}` is not in snapshot {}, by which the first wave was made", snapshot.0);
+            return Err(AppError::invalid("tag_later", message));
+        }
         let values = self.texts(snapshot, by, Some(&members))?;
         let mut by_value: BTreeMap<String, FixedMap<u32, ()>> = BTreeMap::new();
         for (subscriber, value) in values {

@@ -7,10 +7,11 @@ use crate::{
     facts::SnapshotFacts,
 };
 use kairos_engine::{ContactView, Past, Trail};
-use kairos_lake::{Sets, TagValue};
+use kairos_lake::{Sets, TagCatalogue, TagValue};
 use kairos_model::{CampaignId, CellId, ContactState, Reason, SnapshotId, SubscriberId, Timestamp, Verdict, WaveNo};
 use kairos_rules::{Compiled, Facts, Lang, Value};
 use roaring::RoaringBitmap;
+use std::sync::Arc;
 
 /// Where the subscriber stands in one campaign.
 #[derive(Clone, Debug)]
@@ -60,30 +61,45 @@ impl App {
         ))
     }
 
-    /// Explains, for one campaign or for all that were approved.
+    /// Explains, for one campaign or for all: now, or as it was at an instant.
     pub async fn explain(
         &self,
         subscriber: SubscriberId,
         campaign: Option<&str>,
-        at: Timestamp,
+        at: Option<Timestamp>,
         lang: Lang,
     ) -> Result<Explained> {
         let campaigns = match campaign {
             Some(slug) => vec![self.catalog.campaign(slug).await.map_err(catalog_error)?],
             None => self.campaigns().await?,
         };
-        let past = if at < self.now() { Some(self.past(at)?) } else { None };
-        let book = match past.as_ref().and_then(|p| p.in_force().0) {
-            Some(id) => Some(BookFile::load(self.library.books_folder(), id)?),
+        let past = match at.filter(|&t| t < self.now()) {
+            Some(t) => Some(self.past(t).await?),
             None => None,
         };
+        let at = at.unwrap_or_else(|| self.now());
+        let then = past.as_ref().map(|p| self.then(p)).transpose()?;
         let mut standings = Vec::with_capacity(campaigns.len());
         for c in campaigns {
-            // of a past state the definition that its playbook had
-            let then = book.as_ref().and_then(|b| b.campaigns.iter().find(|k| k.id == c.id.0));
-            let def = then.map_or(&c.def, |k| &k.def);
-            let (condition, selected) =
-                self.condition_lines(def, subscriber, self.snapshot_then(past.as_ref()), lang)?;
+            let mut state = c.state.to_string();
+            let (mut condition, mut selected) = (Vec::new(), None);
+            match &then {
+                None => match self.snapshot() {
+                    Ok(snapshot) => {
+                        (condition, selected) =
+                            self.condition_lines(&c.def, subscriber, snapshot, &self.tags(), lang)?;
+                    }
+                    Err(e) => condition.push(e.message),
+                },
+                Some(then) => match then.book.iter().flat_map(|b| &b.campaigns).find(|k| k.id == c.id.0) {
+                    Some(k) => {
+                        state.clone_from(&k.run);
+                        (condition, selected) =
+                            self.condition_lines(&k.def, subscriber, then.snapshot, &then.tags, lang)?;
+                    }
+                    None => "not in the playbook of then".clone_into(&mut state),
+                },
+            }
             let (waves, mut contacts, judged) = match &past {
                 Some(p) => (p.state_of(subscriber, c.id), p.contacts_of(subscriber), p.judge(subscriber, c.id)),
                 None => {
@@ -102,7 +118,7 @@ impl App {
             standings.push(Standing {
                 campaign: c.slug.clone(),
                 id: c.id,
-                state: c.state.to_string(),
+                state,
                 condition,
                 selected,
                 waves,
@@ -121,38 +137,49 @@ impl App {
         })
     }
 
-    /// The engine as it was at an instant.
-    pub(crate) fn past(&self, at: Timestamp) -> Result<Past> {
+    /// The engine as it was at an instant, made again away from the threads that answer.
+    pub(crate) async fn past(&self, at: Timestamp) -> Result<Past> {
         let fail = |e: kairos_engine::EngineError| {
             AppError::unavailable("past", "the state of then cannot be made again from the journal").because(e)
         };
         let replay = self.runner().engine().replay().map_err(fail)?;
-        replay.until(at).map_err(fail)
+        let made = tokio::task::spawn_blocking(move || replay.until(at)).await;
+        made.map_err(|e| AppError::failure("internal", "making the state of then ended in a panic").because(e))?
+            .map_err(fail)
     }
 
-    /// The tag snapshot that decisions went by: of a past state the one behind its facts, else the newest.
-    fn snapshot_then(&self, past: Option<&Past>) -> Result<(SnapshotId, Timestamp)> {
-        let Some(past) = past else { return self.snapshot() };
-        if let (_, Some(facts)) = past.in_force()
-            && let Some(id) = SnapshotFacts::load(self.library.facts_folder(), facts)?.tags
-        {
-            let found = self.lake.snapshot(id);
-            let found = found.or_fail(Kind::Unavailable, "snapshot", || format!("cannot read snapshot {}", id.0))?;
-            return Ok((found.id(), found.as_of()));
-        }
-        self.snapshot_at(past.at)
+    /// Playbook, snapshot and lists that decisions went by at a past instant.
+    fn then(&self, past: &Past) -> Result<Then> {
+        let (book, facts) = past.in_force();
+        let book = book.map(|id| BookFile::load(self.library.books_folder(), id)).transpose()?;
+        let facts = facts.map(|id| SnapshotFacts::load(self.library.facts_folder(), id)).transpose()?;
+        let snapshot = match facts.and_then(|f| f.tags) {
+            Some(id) => {
+                let found = self.lake.snapshot(id);
+                let found =
+                    found.or_fail(Kind::Unavailable, "snapshot", || format!("cannot read snapshot {}", id.0))?;
+                (found.id(), found.as_of())
+            }
+            None => self.snapshot_at(past.at)?,
+        };
+        Ok(Then { book, snapshot, tags: self.tags_at(past.at)? })
     }
 
     fn condition_lines(
         &self,
         def: &kairos_catalog::CampaignDef,
         subscriber: SubscriberId,
-        snapshot: Result<(SnapshotId, Timestamp)>,
+        (snapshot, as_of): (SnapshotId, Timestamp),
+        catalogue: &TagCatalogue,
         lang: Lang,
     ) -> Result<(Vec<String>, Option<bool>)> {
-        let (Ok((snapshot, as_of)), Ok(condition)) = (snapshot, self.condition_of(def)) else {
-            return Ok((Vec::new(), None));
+        let condition = match self.condition_of(def) {
+            Ok(condition) => condition,
+            Err(e) => return Ok((e.message.lines().map(str::to_owned).collect(), None)),
         };
+        if let Some((list, why)) = condition.lists().iter().find_map(|l| Some((l, catalogue.sets().blocked(l)?))) {
+            return Ok((vec![format!("the list `{list}` cannot be used: {why}")], None));
+        }
         let tags: Vec<&str> = condition.tags().iter().map(|t| t.id.as_str()).collect();
         let only = RoaringBitmap::from_iter([subscriber.0]);
         let values = self
@@ -163,7 +190,6 @@ impl App {
             return Ok((vec![format!("not in snapshot {}", snapshot.0)], Some(false)));
         };
         let compiled = condition.compile();
-        let catalogue = self.tags();
         let facts = Row {
             values: (0..tags.len()).map(|i| values.get(row, i)).collect(),
             sets: catalogue.sets(),
@@ -171,7 +197,7 @@ impl App {
             compiled: &compiled,
         };
         let day = self.zone.day(as_of);
-        let trace = kairos_rules::trace(&condition, &*catalogue, &facts, day, lang);
+        let trace = kairos_rules::trace(&condition, catalogue, &facts, day, lang);
         let lines = trace.render(lang).lines().map(str::to_owned).collect();
         Ok((lines, Some(trace.verdict() == Some(true))))
     }
@@ -204,6 +230,13 @@ impl App {
         }
         Ok(found)
     }
+}
+
+/// What was in force at a past instant.
+struct Then {
+    book: Option<BookFile>,
+    snapshot: (SnapshotId, Timestamp),
+    tags: Arc<TagCatalogue>,
 }
 
 /// One subscriber's tags as a condition reads them.

@@ -4,25 +4,26 @@
 
 use crate::{
     app::App,
-    areas::{self, is_id},
+    areas,
     error::{AppError, Context, Kind, Result},
     frame,
     import::{CHUNKS_AHEAD, Fault, count, read_text},
     progress::Progress,
+    tags::load_tags,
 };
+use kairos_catalog::is_slug;
 use kairos_connect::layout::{self, Chunk, Layout, ReadOptions};
 use kairos_lake::Sets;
 use kairos_model::{
     Party, PartyId, Timestamp,
     table::{ColumnType, NUMBER_LIST, Values},
 };
-use kairos_rules::Named;
 use roaring::RoaringBitmap;
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
-    sync::mpsc,
+    sync::{PoisonError, mpsc},
     thread,
 };
 
@@ -43,7 +44,7 @@ pub enum ListKind {
     Peer,
 }
 
-/// What became of the lines of the file. `lines` is the sum of the others.
+/// What became of the lines of the file: `lines` = members + duplicate + bad, and of an own list + foreign.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct ListCounts {
     pub lines: u64,
@@ -51,7 +52,7 @@ pub struct ListCounts {
     pub members: u64,
     /// Lines whose party stood on the list already.
     pub duplicate: u64,
-    /// Numbers that belong to no subscriber now; on an own list they are left out.
+    /// Numbers that belong to no subscriber now: left out of an own list, members of a peer list.
     pub foreign: u64,
     /// Lines that hold no number.
     pub bad: u64,
@@ -61,6 +62,7 @@ pub struct ListCounts {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ListHead {
+    pub tenant: u16,
     pub id: String,
     pub zh: String,
     pub en: String,
@@ -96,23 +98,28 @@ impl App {
         self.dir.path("lists")
     }
 
-    /// The newest version of each list, by id; expired ones too.
-    pub fn lists(&self) -> Result<Vec<ListHead>> {
-        Ok(newest(&self.lists_folder())?.into_values().map(|(head, _)| head).collect())
+    /// The newest version of each list, by id, and of those that do not read, why. Expired ones too.
+    pub fn lists(&self) -> Result<Vec<std::result::Result<ListHead, (String, AppError)>>> {
+        let found = versions(&self.lists_folder())?;
+        let head = |(id, versions): (String, Vec<u32>)| {
+            let path = file_of(&self.lists_folder(), &id, versions.last().copied().unwrap_or_default());
+            load(&path).map(|(head, _)| head).map_err(|e| (id, e))
+        };
+        Ok(found.into_iter().map(head).collect())
     }
 
-    /// Areas of the definitions, and the own lists that have not expired.
-    pub(crate) fn sets(&self) -> Result<Sets> {
-        sets(&self.definitions, &self.lists_folder(), self.now())
+    /// Areas of the definitions, and the lists as they were at a time.
+    pub(crate) fn sets(&self, at: Timestamp) -> Result<Named> {
+        sets(&self.definitions, &self.lists_folder(), at)
     }
 
     /// Reads a file of numbers into a new version of a list, whole or not at all.
     pub fn load_list(&self, what: LoadList, layout: &Layout, path: &Path, progress: &dyn Progress) -> Result<Loaded> {
         let started = std::time::Instant::now();
-        if !is_id(&what.id) {
+        if !is_slug(&what.id) {
             return Err(AppError::invalid(
                 "list_id",
-                format!("`{}` cannot name a list; use letters, digits and `_`, beginning with a letter", what.id),
+                format!("`{}` cannot name a list; use 1–64 of a–z, 0–9, `-` and `_`", what.id),
             ));
         }
         if layout.table.name != NUMBER_LIST.name {
@@ -125,14 +132,18 @@ impl App {
         if what.expires.is_some_and(|t| t <= self.now()) {
             return Err(AppError::invalid("list_expires", "the list would have expired already; give a later time"));
         }
-        let known = newest(&self.lists_folder())?;
-        let before = known.get(&what.id).map(|(head, _)| head.clone());
-        if before.is_none() && known.len() >= LISTS_MAX {
+        // one change of the lists at a time
+        let _held = self.lists_lock.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = versions(&self.lists_folder())?;
+        let last = known.get(&what.id).and_then(|v| v.last().copied());
+        if last.is_none() && known.len() >= LISTS_MAX {
             return Err(AppError::conflict(
                 "lists_max",
                 format!("there are {LISTS_MAX} lists; drop one first: kairos list drop ID"),
             ));
         }
+        // what does not read any more is replaced like any other
+        let before = last.and_then(|v| load(&file_of(&self.lists_folder(), &what.id, v)).ok()).map(|(head, _)| head);
         if let Some(b) = before.as_ref().filter(|b| b.kind != what.kind) {
             return Err(AppError::conflict(
                 "list_kind",
@@ -155,7 +166,8 @@ impl App {
             en: what.en.or(before.as_ref().map(|b| b.en.clone())).unwrap_or_else(|| what.id.clone()),
             id: what.id,
             kind: what.kind,
-            version: before.map_or(1, |b| b.version + 1),
+            tenant: self.dir.tenant().0,
+            version: last.map_or(1, |v| v + 1),
             loaded: self.now(),
             expires: what.expires,
             file: path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default(),
@@ -169,14 +181,21 @@ impl App {
         Ok(Loaded { head, faults, seconds: started.elapsed().as_secs_f64() })
     }
 
-    /// Forgets a list with all its versions. Campaigns that name it are refused from then on.
-    pub fn drop_list(&self, id: &str) -> Result<ListHead> {
-        let Some((head, _)) = newest(&self.lists_folder())?.remove(id) else {
+    /// Forgets a list with all its versions, also one that does not read any more. `Conflict` if a tag names it; a
+    /// campaign that names it is refused from then on. The number of its last version.
+    pub fn drop_list(&self, id: &str) -> Result<u32> {
+        let _held = self.lists_lock.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(last) = versions(&self.lists_folder())?.remove(id).and_then(|v| v.last().copied()) else {
             return Err(AppError::not_found("list", format!("there is no list `{id}`; kairos list show names them")));
         };
-        self.forget(id, head.version)?;
+        let mut without = self.sets(self.now())?;
+        without.sets.remove_list(id);
+        load_tags(&self.definitions, self.currency, without.sets).map_err(|e| {
+            AppError::conflict("list_used", format!("a tag names the list `{id}`; change the tag first")).because(e)
+        })?;
+        self.forget(id, last)?;
         self.reload_sets()?;
-        Ok(head)
+        Ok(last)
     }
 
     /// Removes versions up to `upto`, the newest last: a crash between leaves the newest in force.
@@ -260,11 +279,16 @@ fn file_of(folder: &Path, id: &str, version: u32) -> PathBuf {
     folder.join(format!("{id}.{version:08}.list"))
 }
 
-/// The newest version of each list in a folder, by id: head and file.
-fn newest(folder: &Path) -> Result<BTreeMap<String, (ListHead, PathBuf)>> {
-    let mut found: BTreeMap<String, u32> = BTreeMap::new();
+/// Head and members' bytes of one file.
+fn load(path: &Path) -> Result<(ListHead, Vec<u8>)> {
+    frame::load(path, MAGIC, "list", &CODES)
+}
+
+/// The versions of each list in a folder, ascending, by id.
+fn versions(folder: &Path) -> Result<BTreeMap<String, Vec<u32>>> {
+    let mut found: BTreeMap<String, Vec<u32>> = BTreeMap::new();
     if !folder.exists() {
-        return Ok(BTreeMap::new());
+        return Ok(found);
     }
     let fail = || format!("cannot list `{}`", folder.display());
     for entry in std::fs::read_dir(folder).or_fail(Kind::Unavailable, "lists", fail)? {
@@ -273,33 +297,60 @@ fn newest(folder: &Path) -> Result<BTreeMap<String, (ListHead, PathBuf)>> {
         if let Some((id, version)) = name.and_then(|n| n.rsplit_once('.'))
             && let Ok(version) = version.parse::<u32>()
         {
-            let highest = found.entry(id.to_owned()).or_insert(version);
-            *highest = version.max(*highest);
+            found.entry(id.to_owned()).or_default().push(version);
         }
     }
-    let mut lists = BTreeMap::new();
-    for (id, version) in found {
-        let path = file_of(folder, &id, version);
-        let (head, _) = frame::load::<ListHead>(&path, MAGIC, "list", &CODES)?;
-        lists.insert(id, (head, path));
-    }
-    Ok(lists)
+    found.values_mut().for_each(|v| v.sort_unstable());
+    Ok(found)
 }
 
-/// Areas of the definitions, and the lists of a folder that conditions may name at `now`.
-pub fn sets(definitions: &crate::Definitions, folder: &Path, now: Timestamp) -> Result<Sets> {
+/// What conditions may name at an instant.
+pub struct Named {
+    pub sets: Sets,
+    /// When the first of the lists expires.
+    pub until: Option<Timestamp>,
+}
+
+/// Areas of the definitions, and the lists of a folder as they were at an instant. A list that is of peers, has expired
+/// or does not read blocks the conditions that name it, and nothing else.
+pub fn sets(definitions: &crate::Definitions, folder: &Path, at: Timestamp) -> Result<Named> {
     let mut sets = Sets::default();
     areas::read(definitions, &mut sets)?;
-    for (id, (head, path)) in newest(folder)? {
-        if head.kind != ListKind::Own || head.expires.is_some_and(|t| t <= now) {
-            continue;
+    let mut until: Option<Timestamp> = None;
+    for (id, versions) in versions(folder)? {
+        let mut named = None;
+        for version in versions.iter().rev() {
+            match load(&file_of(folder, &id, *version)) {
+                Ok((head, _)) if head.loaded > at => {}
+                other => {
+                    named = Some(other);
+                    break;
+                }
+            }
         }
-        let (_, body) = frame::load::<ListHead>(&path, MAGIC, "list", &CODES)?;
-        let members = RoaringBitmap::deserialize_from(&body[..])
-            .or_fail(Kind::Failure, CODES.broken, || format!("the list `{}` does not read as a set", path.display()))?;
-        sets.add_list(Named::new(&id, &head.zh, &head.en), members);
+        let Some(found) = named else { continue };
+        let (head, body) = match found {
+            Ok(found) => found,
+            Err(e) => {
+                tracing::error!(list = id, error = %e, "a list does not read");
+                sets.block_list(kairos_rules::Named::new(&id, &id, &id), e.message);
+                continue;
+            }
+        };
+        let name = kairos_rules::Named::new(&id, &head.zh, &head.en);
+        if head.kind == ListKind::Peer {
+            sets.block_list(name, "it is a peer list, of whom subscribers talk to".to_owned());
+        } else if let Some(t) = head.expires.filter(|&t| t <= at) {
+            sets.block_list(name, format!("it expired at {t}; load it again"));
+        } else {
+            until = head.expires.into_iter().chain(until).min();
+            match RoaringBitmap::deserialize_from(&body[..]) {
+                Ok(members) => sets.add_list(name, members),
+                Err(e) => sets.block_list(name, format!("its file does not read as a set ({e})")),
+            }
+        }
     }
-    Ok(sets)
+    Ok(Named { sets, until })
 }
 
 /// A time as microseconds since 1970, UTC.

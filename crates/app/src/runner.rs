@@ -32,7 +32,10 @@ enum Request {
         reply: oneshot::Sender<Parcel>,
     },
     /// Offered contacts that nobody took in hand.
-    Back(Vec<Offered>),
+    Back {
+        offered: Vec<Offered>,
+        awake: Option<Awake>,
+    },
     Tick {
         awake: Awake,
     },
@@ -61,8 +64,8 @@ impl Drop for Parcel {
     fn drop(&mut self) {
         let offered = std::mem::take(&mut self.offered);
         let n = offered.len();
-        // never waits: this may run on the engine's own thread
-        if n > 0 && self.back.try_send(Request::Back(offered)).is_err() {
+        // never waits: this may run where nobody must be held up
+        if n > 0 && self.back.try_send(Request::Back { offered, awake: self.awake.take() }).is_err() {
             tracing::error!(contacts = n, "contacts that nobody took could not be given back: they will be unknown");
         }
     }
@@ -223,6 +226,11 @@ impl Worker {
                 batch.push(next);
             }
             let end = batch.iter().any(|r| matches!(r, Request::End));
+            if end {
+                // whoever waits for contacts gets none any more: what is offered now would be nobody's
+                self.waiting.clear();
+                batch.retain(|r| !matches!(r, Request::Offer { .. }));
+            }
             if let Err(e) = self.serve(batch) {
                 tracing::error!(error = %e, "the engine has failed");
                 (self.on_fatal)(&e);
@@ -252,7 +260,10 @@ impl Worker {
                 Request::Offer { channel, max, wait, reply } => {
                     self.waiting.push(Waiting { channel, max, wait, reply });
                 }
-                Request::Back(offered) => inputs.extend(offered.iter().map(not_written)),
+                Request::Back { offered, awake } => {
+                    inputs.extend(offered.iter().map(not_written));
+                    guards.extend(awake);
+                }
                 Request::Tick { awake } => {
                     ticked = true;
                     guards.push(awake);
@@ -302,8 +313,12 @@ impl Worker {
                 continue;
             }
             let parcel = Parcel { offered, awake: Some(self.clock.begin()), back: self.back.clone() };
-            // one that is not taken any more comes back by itself
-            drop(w.reply.send(parcel));
+            if let Err(mut unclaimed) = w.reply.send(parcel) {
+                // nobody wrote them: the ledger may offer them again
+                let back: Vec<Input> = std::mem::take(&mut unclaimed.offered).iter().map(not_written).collect();
+                let outputs = engine.handle(now, &back)?;
+                (self.observer)(&outputs);
+            }
         }
         self.waiting = still;
         Ok(())

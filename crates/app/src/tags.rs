@@ -10,16 +10,36 @@ use kairos_model::{Currency, Timestamp};
 use std::sync::{Arc, PoisonError};
 
 impl App {
-    /// The catalogue as it is now: a list that is loaded makes a new one.
+    /// The catalogue as it is now: a list that is loaded, or expires, makes a new one.
     pub fn tags(&self) -> Arc<TagCatalogue> {
-        self.tags.read().unwrap_or_else(PoisonError::into_inner).clone()
+        let (tags, until) = self.tags.read().unwrap_or_else(PoisonError::into_inner).clone();
+        if until.is_none_or(|t| self.now() < t) {
+            return tags;
+        }
+        match self.reload_sets() {
+            Ok(made) => made,
+            Err(e) => {
+                tracing::error!(error = %e, "areas and lists cannot be read again");
+                tags
+            }
+        }
+    }
+
+    /// The catalogue with the lists as they were at a time.
+    pub(crate) fn tags_at(&self, at: Timestamp) -> Result<Arc<TagCatalogue>> {
+        if at >= self.now() {
+            return Ok(self.tags());
+        }
+        Ok(Arc::new(load_tags(&self.definitions, self.currency, self.sets(at)?.sets)?))
     }
 
     /// Takes areas and lists anew.
-    pub(crate) fn reload_sets(&self) -> Result<()> {
-        let made = load_tags(&self.definitions, self.currency, self.sets()?)?;
-        *self.tags.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(made);
-        Ok(())
+    pub(crate) fn reload_sets(&self) -> Result<Arc<TagCatalogue>> {
+        let mut kept = self.tags.write().unwrap_or_else(PoisonError::into_inner);
+        let named = self.sets(self.now())?;
+        let made = Arc::new(load_tags(&self.definitions, self.currency, named.sets)?);
+        *kept = (made.clone(), named.until);
+        Ok(made)
     }
 
     /// Computes a tag snapshot; only what changed is recomputed.

@@ -31,7 +31,7 @@ pub use def::{
 };
 pub use forms::{Amount, DayTime, DayWindow, Lang, LocalTime, Name, Share};
 pub use read::ReadError;
-pub use state::{Approval, CampaignState, Case, EndCause, Illegal, Rejection, Signed, Step};
+pub use state::{Approval, CampaignState, Case, EndCause, Illegal, REASON_MAX, Rejection, Signed, Step};
 pub use store::{
     BUSY_TIMEOUT, Catalog, CatalogError, ErrorKind, PAGE_MAX,
     audit::{AuditEntry, AuditPage, Broken, Head, Verified},

@@ -66,7 +66,8 @@ pub struct Export {
 pub struct Listed {
     pub name: String,
     pub path: PathBuf,
-    pub contacts: usize,
+    /// `None`: it does not read as a list that we wrote any more.
+    pub contacts: Option<usize>,
     /// Somebody asked for it back.
     pub recalled: bool,
 }
@@ -79,20 +80,55 @@ pub struct FileChannel {
 impl FileChannel {
     /// Opens `outbox`, making it (mode 0700) if it is not there. `data` is the data directory, which it must not be in.
     pub fn open(outbox: &Path, data: &Path) -> Result<Self, FileChannelError> {
+        let data = fs::canonicalize(data).map_err(io_error("find", data))?;
+        let inside = |outbox: &Path| outbox.starts_with(&data);
+        let whole = whole(outbox)?;
+        if inside(&whole) {
+            return Err(FileChannelError::Inside { outbox: whole, data });
+        }
         let mut builder = DirBuilder::new();
         builder.recursive(true).mode(0o700);
-        builder.create(outbox).map_err(io_error("make the outbox", outbox))?;
-        let real = |path: &Path| fs::canonicalize(path).map_err(io_error("find", path));
-        let (outbox, data) = (real(outbox)?, real(data)?);
-        if outbox.starts_with(&data) {
+        builder.create(&whole).map_err(io_error("make the outbox", &whole))?;
+        let outbox = fs::canonicalize(&whole).map_err(io_error("find", &whole))?;
+        // a link may lead anywhere
+        if inside(&outbox) {
             return Err(FileChannelError::Inside { outbox, data });
         }
-        Ok(Self { outbox })
+        let found = Self { outbox };
+        found.sweep()?;
+        Ok(found)
+    }
+
+    /// Removes what a crash left of lists that never got their name.
+    fn sweep(&self) -> Result<(), FileChannelError> {
+        let entries = fs::read_dir(&self.outbox).map_err(io_error("list", &self.outbox))?;
+        for entry in entries {
+            let path = entry.map_err(io_error("list", &self.outbox))?.path();
+            let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
+            if name.starts_with('.') && name.ends_with(".part") {
+                fs::remove_file(&path).map_err(io_error("remove", &path))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a list of that name was ever written.
+    pub fn has(&self, name: &str) -> Result<bool, FileChannelError> {
+        Ok(self.path(name)?.exists() || self.recall_mark(name).exists())
+    }
+
+    /// The contacts of a list.
+    pub fn contacts(&self, name: &str) -> Result<Vec<ContactId>, FileChannelError> {
+        let path = self.path(name)?;
+        if !path.exists() {
+            return Err(FileChannelError::Unknown { path });
+        }
+        contacts_of(&path)
     }
 
     /// Writes the rows that the gate lets through, at the time that `now` gives for each, to `NAME.csv`.
     ///
-    /// Nothing bears that name before it is whole and synced: after an error no contact of it is exported.
+    /// Nothing bears that name before it is whole and synced. After an error no contact of it is exported.
     pub fn export(
         &self,
         name: &str,
@@ -104,7 +140,7 @@ impl FileChannel {
         if contacts.len() > ROWS_MAX {
             return Err(FileChannelError::TooMany { given: contacts.len() });
         }
-        if path.exists() || self.recall_mark(name).exists() {
+        if self.has(name)? {
             return Err(FileChannelError::Exists { path });
         }
         let temporary = self.outbox.join(format!(".{name}.part"));
@@ -120,8 +156,14 @@ impl FileChannel {
             drop_part(&temporary);
             return Ok(export);
         }
-        fs::rename(&temporary, &path).map_err(io_error("rename to", &path))?;
-        self.sync_outbox()?;
+        if let Err(e) = fs::rename(&temporary, &path).map_err(io_error("rename to", &path)) {
+            drop_part(&temporary);
+            return Err(e);
+        }
+        if let Err(e) = self.sync_outbox() {
+            // the list has its name and may be read by anybody: its contacts are out, whatever a power cut does to it
+            tracing::error!(path = %path.display(), error = %e, "the outbox could not be synced");
+        }
         export.path = Some(path);
         Ok(export)
     }
@@ -167,7 +209,7 @@ impl FileChannel {
         Ok(export)
     }
 
-    /// The lists that were exported, by name, with how many contacts each has.
+    /// The lists that were exported, by name, with how many contacts each has; `None`: the file was changed by somebody.
     pub fn list(&self) -> Result<Vec<Listed>, FileChannelError> {
         let entries = fs::read_dir(&self.outbox).map_err(io_error("list", &self.outbox))?;
         let mut lists = Vec::new();
@@ -178,7 +220,7 @@ impl FileChannel {
                 continue;
             }
             let recalled = self.recall_mark(&name).exists();
-            lists.push(Listed { contacts: contacts_of(&path)?.len(), name, path, recalled });
+            lists.push(Listed { contacts: contacts_of(&path).ok().map(|c| c.len()), name, path, recalled });
         }
         lists.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(lists)
@@ -214,6 +256,23 @@ impl FileChannel {
 
     fn sync_outbox(&self) -> Result<(), FileChannelError> {
         File::open(&self.outbox).and_then(|d| d.sync_all()).map_err(io_error("sync", &self.outbox))
+    }
+}
+
+/// A path from the root on, with the links of what exists of it followed.
+fn whole(path: &Path) -> Result<PathBuf, FileChannelError> {
+    let path = std::path::absolute(path).map_err(io_error("find", path))?;
+    let mut known = path.as_path();
+    let mut rest = Vec::new();
+    loop {
+        match (fs::canonicalize(known), known.parent(), known.file_name()) {
+            (Ok(real), _, _) => return Ok(rest.iter().rev().fold(real, |p, name| p.join(name))),
+            (Err(_), Some(parent), Some(name)) => {
+                rest.push(name);
+                known = parent;
+            }
+            (Err(cause), _, _) => return Err(io_error("find", &path)(cause)),
+        }
     }
 }
 

@@ -195,7 +195,10 @@ pub enum ContactCommand {
     /// Mark a file as called back; its contacts are printed for whoever must tell the callers
     Recall { name: String },
     /// Contacts that were offered and whose answer is lost, with what is known of them
-    Unknown,
+    Unknown {
+        #[arg(long, default_value_t = 1000)]
+        limit: usize,
+    },
     /// Say what became of an unknown contact
     Settle {
         contact: String,
@@ -275,12 +278,29 @@ pub enum CampaignCommand {
     },
     Pause {
         id: String,
+        #[arg(long, default_value = "paused from the command line")]
+        reason: String,
     },
     Resume {
         id: String,
     },
+    /// For good: whoever is not yet offered is cancelled
     Stop {
         id: String,
+        #[arg(long, default_value = "stopped from the command line")]
+        reason: String,
+    },
+    /// Back to its author, who reads why
+    Reject {
+        id: String,
+        #[arg(long)]
+        reason: String,
+    },
+    /// Take a submission or an approval back
+    Withdraw {
+        id: String,
+        #[arg(long)]
+        reason: String,
     },
     /// What would happen now, contacting nobody
     Simulate {
@@ -339,6 +359,14 @@ pub enum AuditCommand {
 
 #[derive(Subcommand, Debug)]
 pub enum UserCommand {
+    /// A new token for an operator, printed once; those before stay good until they are revoked
+    Token {
+        name: String,
+    },
+    /// Revoke all tokens of an operator
+    Revoke {
+        name: String,
+    },
     /// Add an operator; prints the token once
     Add {
         name: String,

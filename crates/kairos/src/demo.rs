@@ -52,6 +52,7 @@ pub async fn run(args: &Args, config: &Config, json: bool, quiet: bool) -> Resul
     if !quiet {
         eprintln!("\nAPI      http://{address}/v1/campaigns   (Ctrl-C ends it)");
         eprintln!("token    {}   (the planner's, shown once)", demo.token);
+        eprintln!("token    {}   (the approver's, shown once)", demo.approver_token);
         eprintln!("try      bin/kairos --data {} explain s42 --lang zh", demo.folder.join("data").display());
         eprintln!("try      curl -H 'Authorization: Bearer {}' http://{address}/v1/campaigns", demo.token);
     }

@@ -107,6 +107,10 @@ async fn run(app: &Arc<App>, request: Request) -> Output {
     if matches!(cli.command, Command::Serve(_) | Command::Demo(_)) {
         return Output::error(cli.global.json, &held(app.dir.root()));
     }
+    if cli.global.outbox.is_some() {
+        let message = "the serving process has its outbox; give --outbox to `kairos serve`, or none here";
+        return Output::error(cli.global.json, &AppError::invalid("outbox", message));
+    }
     let silent = Bars::new(true);
     let lang = if request.lang == "zh" { crate::args::Lang::Zh } else { crate::args::Lang::En };
     let context =

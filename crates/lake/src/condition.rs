@@ -45,6 +45,9 @@ pub(crate) fn sets_state(condition: &Condition, sets: &Sets) -> Vec<String> {
         sets.list(id).into_iter().flatten().for_each(|s| {
             h.update(&s.to_le_bytes());
         });
+        sets.blocked(id).into_iter().for_each(|why| {
+            h.update(why.as_bytes());
+        });
         h.finalize().to_hex().to_string()
     };
     condition.areas().iter().map(cells).chain(condition.lists().iter().map(members)).collect()
@@ -62,7 +65,10 @@ impl Maker<'_> {
             Node::Or(all) => self.group(all, Operator::Or)?,
             Node::Not(n) => Expr::Not(Box::new(self.node(n)?)),
             Node::Leaf(Leaf::InList { list, negated }) => {
-                let members = self.sets.list(list).ok_or_else(|| missing("list", list))?;
+                let members = self.sets.list(list).ok_or_else(|| match self.sets.blocked(list) {
+                    Some(why) => LakeError::Limit { what: format!("the list `{list}` cannot be used: {why}") },
+                    None => missing("list", list),
+                })?;
                 turned(in_list(list, members.clone()), *negated)
             }
             Node::Leaf(Leaf::Tag(t)) => self.tag(t)?,

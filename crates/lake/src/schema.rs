@@ -76,12 +76,10 @@ pub const OUTCOME: TableDef = TableDef {
         opt("wave", ColumnType::Int),
         // model::ContactId in its printed form
         req("contact", ColumnType::Text),
-        opt("channel", ColumnType::Text),
         // model::ContactState
         opt("state", ColumnType::Text),
         // model::Disposition
         opt("disposition", ColumnType::Text),
-        opt("segments", ColumnType::Int),
     ],
 };
 

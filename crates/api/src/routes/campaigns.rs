@@ -283,7 +283,7 @@ pub async fn simulate_campaign(
     Body { value, .. }: Body<SimulationRequest>,
 ) -> Result<Json<Simulation>> {
     let app = &context.app;
-    let at = value.at.as_deref().map(|t| instant(t, "/at")).transpose()?.unwrap_or_else(|| app.now());
+    let at = value.at.as_deref().map(|t| instant(t, "/at")).transpose()?;
     let campaign = app.catalog.campaign(&slug).await?;
     let simulated = app.simulate(campaign.def, at).await?;
     Ok(Json(Simulation::of(&simulated)))

@@ -51,7 +51,7 @@ pub async fn explain_subscriber(
 ) -> Result<Json<Explanation>> {
     let app = &context.app;
     let subscriber = known(app, subscriber)?;
-    let at = query.at.as_deref().map(|t| instant(t, "")).transpose()?.unwrap_or_else(|| app.now());
+    let at = query.at.as_deref().map(|t| instant(t, "")).transpose()?;
     if query.campaign.as_deref().is_some_and(|c| !is_slug(c)) {
         return Err(Failure::not_found("campaign_not_found", "no campaign has an id of that form"));
     }

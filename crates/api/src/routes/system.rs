@@ -25,17 +25,24 @@ pub struct Health {
     pub status: &'static str,
 }
 
-/// The switch, and what it cannot call back.
+/// Contacts named one by one in an answer.
+const IN_FLIGHT_MAX: usize = 1_000;
+
+/// The switch, and what it may not be able to call back.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct KillSwitch {
     #[serde(rename = "@type")]
     #[schema(example = "KillSwitch")]
     pub kind: &'static str,
     pub on: bool,
-    /// Contacts that a centre was given and has not answered.
+    /// Contacts handed to a channel and not answered, the oldest 1,000: those written to a centre may still arrive.
     pub in_flight: Vec<InFlight>,
-    /// Lists handed out to people and not called back.
-    pub lists_out: u64,
+    /// How many of them there are.
+    pub in_flight_count: u64,
+    /// Lists handed out to people and not called back; null: they cannot be read.
+    pub lists_out: Option<u64>,
+    /// Whether the audit log says who threw the switch, and why.
+    pub audited: bool,
 }
 
 /// A contact on its way.
@@ -56,7 +63,14 @@ impl KillSwitch {
             campaign: c.campaign.0,
             offered: c.offered.map(time),
         };
-        Self { kind: "KillSwitch", on: s.on, in_flight: s.in_flight.iter().map(one).collect(), lists_out: s.lists_out }
+        Self {
+            kind: "KillSwitch",
+            on: s.on,
+            in_flight: s.in_flight.iter().take(IN_FLIGHT_MAX).map(one).collect(),
+            in_flight_count: s.in_flight.len() as u64,
+            lists_out: s.lists_out,
+            audited: s.audited,
+        }
     }
 }
 

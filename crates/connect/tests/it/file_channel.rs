@@ -84,14 +84,20 @@ fn lists_are_listed_and_recalled() {
     let listed = |name: &str, recalled| Listed {
         name: name.to_owned(),
         path: path(&format!("{name}.csv")),
-        contacts: 8,
+        contacts: Some(8),
         recalled,
     };
     assert_eq!(channel.list().unwrap(), [listed("a", false), listed("b", false)]);
     assert_eq!(channel.recall("b").unwrap(), [1, 3, 4, 5, 6, 7, 8, 9].map(ContactId));
     assert_eq!(channel.list().unwrap(), [listed("a", false), listed("b", true)]);
+    // the next opening sweeps it; a list that somebody saved anew is named, and stops nobody
+    let channel = FileChannel::open(&p.outbox, &p.data).unwrap();
+    assert!(!path(".c.part").exists());
+    fs::write(path("a.csv"), "contact\n1.2E+18\n").unwrap();
+    assert_eq!(channel.list().unwrap()[0].contacts, None);
     let c = channel.export("c", &contacts(), &*desk(), || START).unwrap();
     assert_eq!((c.exported.len(), channel.list().unwrap().len()), (8, 3));
+    assert_eq!(channel.contacts("c").unwrap(), c.exported);
 }
 
 #[test]

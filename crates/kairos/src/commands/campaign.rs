@@ -57,20 +57,28 @@ pub async fn run(app: &App, command: &CampaignCommand, context: &Context<'_>) ->
                 },
             ))
         }
-        CampaignCommand::Pause { id } => {
+        CampaignCommand::Pause { id, reason } => {
             let actor = actor().await?;
-            changed(&app.pause(&actor, id, "paused from the command line").await?, context)
+            changed(&app.pause(&actor, id, reason).await?, context)
+        }
+        CampaignCommand::Reject { id, reason } => {
+            let actor = actor().await?;
+            changed(&app.reject(&actor, id, reason).await?, context)
+        }
+        CampaignCommand::Withdraw { id, reason } => {
+            let actor = actor().await?;
+            changed(&app.withdraw(&actor, id, reason).await?, context)
         }
         CampaignCommand::Resume { id } => {
             let actor = actor().await?;
             changed(&app.resume(&actor, id).await?, context)
         }
-        CampaignCommand::Stop { id } => {
+        CampaignCommand::Stop { id, reason } => {
             let actor = actor().await?;
-            changed(&app.stop(&actor, id, "stopped from the command line").await?, context)
+            changed(&app.stop(&actor, id, reason).await?, context)
         }
         CampaignCommand::Simulate { campaign, at } => {
-            let at = at.as_deref().map(|t| time(t, &app.zone)).transpose()?.unwrap_or_else(|| app.now());
+            let at = at.as_deref().map(|t| time(t, &app.zone)).transpose()?;
             let path = absolute(&context.folder, campaign.as_ref());
             let def = if path.is_file() {
                 definition(app, &path, context)?

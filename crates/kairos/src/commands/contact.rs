@@ -27,7 +27,7 @@ pub async fn run(app: &Arc<App>, command: &ContactCommand, context: &Context<'_>
                 },
             ))
         }
-        ContactCommand::Unknown => Ok(unknown(app, context)),
+        ContactCommand::Unknown { limit } => unknown(app, *limit, context).await,
         ContactCommand::Settle { contact, outcome, reason } => {
             let actor = app.actor(context.token.as_deref()).await?;
             let id: ContactId = contact.parse().map_err(|_| {
@@ -81,17 +81,18 @@ fn lists(app: &App, context: &Context<'_>) -> Result<Output> {
         }
         let row = |l: &kairos_connect::file_channel::Listed| {
             let state = if l.recalled { "called back" } else { "out" };
-            vec![l.name.clone(), grouped(l.contacts as u64), state.to_owned()]
+            let contacts = l.contacts.map_or_else(|| "changed by somebody".to_owned(), |n| grouped(n as u64));
+            vec![l.name.clone(), contacts, state.to_owned()]
         };
         table(&["list", "contacts", "state"], &lists.iter().map(row).collect::<Vec<_>>())
     };
     Ok(Output::either(context.json, value, text))
 }
 
-fn unknown(app: &App, context: &Context<'_>) -> Output {
-    let all = app.unknowns();
+async fn unknown(app: &App, limit: usize, context: &Context<'_>) -> Result<Output> {
+    let all = app.unknowns().await?;
     let value = || {
-        json!({ "unknown": all.iter().map(|c| json!({
+        json!({ "total": all.len(), "unknown": all.iter().take(limit).map(|c| json!({
             "contact": c.contact.to_string(), "subscriber": c.subscriber.to_string(), "campaign": c.campaign.0,
             "wave": c.wave.0, "channel": c.channel.name(), "intended": c.intended.to_string(),
             "offered": c.offered.map(|t| t.to_string()), "given_up": c.settled.map(|t| t.to_string()),
@@ -105,6 +106,7 @@ fn unknown(app: &App, context: &Context<'_>) -> Output {
         let at = |t: Option<kairos_model::Timestamp>| t.map_or_else(String::new, |t| shown(t, &app.zone));
         let rows: Vec<Vec<String>> = all
             .iter()
+            .take(limit)
             .map(|c| {
                 vec![
                     c.contact.to_string(),
@@ -122,5 +124,5 @@ fn unknown(app: &App, context: &Context<'_>) -> Output {
             grouped(all.len() as u64)
         )
     };
-    Output::either(context.json, value, text)
+    Ok(Output::either(context.json, value, text))
 }

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 pub async fn run(app: &App, args: &Explain, context: &Context<'_>) -> Result<Output> {
     let subscriber = app.subscriber(&args.subscriber)?;
-    let at = args.at.as_deref().map(|t| time(t, &app.zone)).transpose()?.unwrap_or_else(|| app.now());
+    let at = args.at.as_deref().map(|t| time(t, &app.zone)).transpose()?;
     let found = app.explain(subscriber, args.campaign.as_deref(), at, context.rules_lang()).await?;
     Ok(Output::either(context.json, || view(&found), || text(app, &found, context.lang)))
 }

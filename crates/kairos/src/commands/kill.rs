@@ -22,7 +22,7 @@ pub async fn run(app: &App, args: &Args, context: &Context<'_>) -> Result<Output
     };
     let value = || {
         json!({
-            "on": switch.on, "lists_out": switch.lists_out, "in_flight": switch.in_flight.iter().map(|c| json!({
+            "on": switch.on, "audited": switch.audited, "lists_out": switch.lists_out, "in_flight": switch.in_flight.iter().map(|c| json!({
                 "contact": c.contact.to_string(), "subscriber": c.subscriber.to_string(), "campaign": c.campaign.0,
                 "channel": c.channel.name(), "offered": c.offered.map(|t| t.to_string()),
             })).collect::<Vec<_>>(),
@@ -31,11 +31,14 @@ pub async fn run(app: &App, args: &Args, context: &Context<'_>) -> Result<Output
     let text = || {
         let mut text =
             format!("the kill switch is {}\n", if switch.on { "on: nothing is decided or sent" } else { "off" });
+        if !switch.audited {
+            text.push_str("the catalog could not keep it in the audit log: write down who and why\n");
+        }
         if switch.on {
             text.push_str(&format!(
-                "cannot be called back: {} contacts at a centre without an answer, {} lists handed out\n",
+                "may not be called back: {} contacts handed over and not answered, {} lists handed out\n",
                 grouped(switch.in_flight.len() as u64),
-                switch.lists_out
+                switch.lists_out.map_or_else(|| "unreadable:".to_owned(), grouped)
             ));
             let rows: Vec<Vec<String>> = switch
                 .in_flight

@@ -5,7 +5,8 @@ use crate::{
     args::{ListCommand, ListKind as Kind, LoadList as Args},
     out::{Output, grouped, table},
 };
-use kairos_app::{App, ListCounts, ListHead, ListKind, LoadList, Result, absolute, catalog_error};
+use kairos_app::{App, AppError, ListCounts, ListHead, ListKind, LoadList, Result, absolute, catalog_error};
+use kairos_catalog::Actor;
 use serde_json::{Value, json};
 
 pub async fn run(app: &App, command: &ListCommand, context: &Context<'_>) -> Result<Output> {
@@ -13,27 +14,31 @@ pub async fn run(app: &App, command: &ListCommand, context: &Context<'_>) -> Res
         ListCommand::Load(args) => load(app, args, context).await,
         ListCommand::Show => {
             let lists = app.lists()?;
-            Ok(Output::either(
-                context.json,
-                || json!({ "lists": lists.iter().map(view).collect::<Vec<_>>() }),
-                || show(app, &lists),
-            ))
+            let value = || {
+                let one = |l: &std::result::Result<ListHead, (String, AppError)>| match l {
+                    Ok(head) => view(head),
+                    Err((id, e)) => json!({ "id": id, "error": e.to_string() }),
+                };
+                json!({ "lists": lists.iter().map(one).collect::<Vec<_>>() })
+            };
+            Ok(Output::either(context.json, value, || show(app, &lists)))
         }
         ListCommand::Drop { id } => {
             let actor = app.actor(context.token.as_deref()).await?;
-            let head = app.drop_list(id)?;
-            let detail = json!({ "version": head.version, "members": head.counts.members });
-            app.catalog
-                .note(&actor, &format!("list:{id}"), "list.drop", detail, app.now())
-                .await
-                .map_err(catalog_error)?;
+            note(app, &actor, id, "list.drop", json!({})).await?;
+            let last = app.drop_list(id)?;
             Ok(Output::either(
                 context.json,
-                || view(&head),
-                || format!("{id} is gone with its {} version(s)", head.version),
+                || json!({ "id": id, "last_version": last }),
+                || format!("{id} is gone with all its versions, the last was {last}"),
             ))
         }
     }
+}
+
+/// What is about to be done stands in the log before it is done.
+async fn note(app: &App, actor: &Actor, id: &str, action: &str, detail: Value) -> Result<()> {
+    app.catalog.note(actor, &format!("list:{id}"), action, detail, app.now()).await.map_err(catalog_error)
 }
 
 async fn load(app: &App, args: &Args, context: &Context<'_>) -> Result<Output> {
@@ -47,13 +52,10 @@ async fn load(app: &App, args: &Args, context: &Context<'_>) -> Result<Output> {
         expires: args.expires.as_deref().map(|t| time(t, &app.zone)).transpose()?,
     };
     let path = absolute(&context.folder, &args.file);
+    let name = path.file_name().map(|n| n.to_string_lossy().into_owned());
+    note(app, &actor, &what.id, "list.load", json!({ "file": name })).await?;
     let loaded = tokio::task::block_in_place(|| app.load_list(what, &layout, &path, context.progress))?;
     let head = &loaded.head;
-    let detail = json!({ "version": head.version, "members": head.counts.members, "file": head.file });
-    app.catalog
-        .note(&actor, &format!("list:{}", head.id), "list.load", detail, app.now())
-        .await
-        .map_err(catalog_error)?;
     Ok(Output::either(
         context.json,
         || {
@@ -91,13 +93,17 @@ fn view(h: &ListHead) -> Value {
     })
 }
 
-fn show(app: &App, lists: &[ListHead]) -> String {
+fn show(app: &App, lists: &[std::result::Result<ListHead, (String, AppError)>]) -> String {
     if lists.is_empty() {
         return "no list yet: kairos list load ID FILE".to_owned();
     }
     let rows: Vec<Vec<String>> = lists
         .iter()
-        .map(|h| {
+        .map(|l| {
+            let h = match l {
+                Ok(h) => h,
+                Err((id, e)) => return [vec![id.clone(), e.message.clone()], vec![String::new(); 7]].concat(),
+            };
             vec![
                 h.id.clone(),
                 if h.kind == ListKind::Own { "own" } else { "peer" }.to_owned(),

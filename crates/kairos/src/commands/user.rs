@@ -26,6 +26,26 @@ pub async fn run(app: &App, command: &UserCommand, context: &Context<'_>) -> Res
                 || format!("{name} ({role})\ntoken, shown once: {}", token.reveal()),
             ))
         }
+        UserCommand::Token { name } => {
+            let token = app
+                .catalog
+                .issue_token(&Actor::system(), name, "token", None, &mut kairos_app::random, app.now())
+                .await
+                .map_err(catalog_error)?;
+            Ok(Output::either(
+                context.json,
+                || json!({"name": name, "token": token.reveal()}),
+                || format!("{name}\ntoken, shown once: {}", token.reveal()),
+            ))
+        }
+        UserCommand::Revoke { name } => {
+            let n = app.catalog.revoke_tokens(&Actor::system(), name, app.now()).await.map_err(catalog_error)?;
+            Ok(Output::either(
+                context.json,
+                || json!({"name": name, "revoked": n}),
+                || format!("{n} token(s) of {name} are no longer good"),
+            ))
+        }
         UserCommand::List => {
             let users = app.catalog.users().await.map_err(catalog_error)?;
             let value = || json!({"users": users.iter().map(|u| json!({"name": u.name, "roles": u.roles, "active": u.active})).collect::<Vec<_>>()});

@@ -71,7 +71,7 @@ fn a_list_in_any_form_of_number_is_counted_named_and_forgotten() {
     assert_eq!(count("subscriber in list vip"), 2);
     let refused = |args: &[&str]| t.refused(&[&["--token", &alice, "list"], args].concat());
     refused(&["load", "vip", file, "--kind", "peer"]).is(5, "list_kind", &["`vip`"]);
-    refused(&["load", "v i p", file]).is(2, "list_id", &["letters, digits and `_`"]);
+    refused(&["load", "v i p", file]).is(2, "list_id", &["a–z, 0–9"]);
     refused(&["load", "old", file, "--expires", "2020-01-01T00:00"]).is(2, "list_expires", &["later"]);
     refused(&["load", "vip", "nothing.csv"]).is(2, "list_file", &["nothing.csv"]);
     let foreign = t.write("foreign.csv", "13912345678\n");
@@ -82,7 +82,7 @@ fn a_list_in_any_form_of_number_is_counted_named_and_forgotten() {
     // whom subscribers talk to may be anybody's number, and is no audience
     let peers = load(&["banks", foreign.to_str().unwrap(), "--kind", "peer"]);
     assert_eq!(figures(&peers), [1, 1, 0, 1, 0]);
-    t.refused(&["audience", "count", "subscriber in list banks"]).is(2, "condition", &["banks"]);
+    t.refused(&["audience", "count", "subscriber in list banks"]).is(2, "condition_refused", &["it is a peer list"]);
 
     t.json(&["--token", &alice, "list", "drop", "vip"]);
     t.refused(&["audience", "count", "subscriber in list vip"]).is(2, "condition", &["vip"]);
@@ -93,7 +93,8 @@ fn a_list_in_any_form_of_number_is_counted_named_and_forgotten() {
         .iter()
         .filter_map(|e| e["action"].as_str().filter(|a| a.starts_with("list.")).map(str::to_owned))
         .collect();
-    assert_eq!(acts, ["list.load", "list.load", "list.load", "list.drop"]);
+    assert_eq!(acts.iter().filter(|a| *a == "list.drop").count(), 2, "tries too: {acts:?}");
+    assert!(acts.iter().filter(|a| *a == "list.load").count() >= 3, "{acts:?}");
     assert_eq!(t.json(&["audit", "verify"])["sound"], true);
 }
 
@@ -108,7 +109,32 @@ fn damage_to_a_list_is_named_and_nothing_is_decided_by_it() {
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
     std::fs::write(&path, bytes).unwrap();
-    t.refused(&["audience", "count", "subscriber in list vip"]).is(1, "list_broken", &["vip.00000001.list", "backup"]);
+    t.refused(&["audience", "count", "subscriber in list vip"]).is(
+        2,
+        "condition_refused",
+        &["the list `vip` cannot be used", "vip.00000001.list", "backup"],
+    );
+    // everything else goes on, and the list can be loaded again
+    assert_eq!(t.json(&["audience", "count", "age > 60"])["everyone"], 1000);
+    assert!(t.ok(&["list", "show"]).contains("is damaged"));
+    let again = t.json(&["--token", &alice, "list", "load", "vip", file.to_str().unwrap()]);
+    assert_eq!(again["version"], 2);
+    assert_eq!(t.json(&["audience", "count", "subscriber in list vip"])["count"], 3);
+}
+
+#[test]
+fn a_list_that_a_tag_names_stays() {
+    let t = Tenant::loaded();
+    crate::cli_privacy::always_open(&t);
+    fn with<'a>(args: &[&'a str]) -> Vec<&'a str> {
+        [&["--definitions", "definitions"], args].concat()
+    }
+    let alice = t.json(&with(&["user", "add", "alice"]))["token"].as_str().unwrap().to_owned();
+    let file = t.write("vip.csv", numbers(3).join("\n"));
+    t.ok(&with(&["--token", &alice, "list", "load", "vip", file.to_str().unwrap()]));
+    t.write("definitions/tags/local.toml", "[[tag]]\nid = \"is_vip\"\nzh = \"贵宾\"\nen = \"VIP\"\naspect = \"basic\"\ncategory = \"vip\"\ntype = \"bool\"\ncondition = \"subscriber in list vip\"\nowner = \"branch\"\nrefresh = \"day\"\ndescription = \"x\"\n");
+    t.refused(&with(&["--token", &alice, "list", "drop", "vip"])).is(5, "list_used", &["a tag names the list `vip`"]);
+    assert_eq!(t.json(&with(&["audience", "count", "subscriber in list vip"]))["count"], 3);
 }
 
 #[test]
@@ -124,7 +150,7 @@ fn an_area_is_a_set_of_cells() {
         "definitions/areas/places.toml",
         "[[area]]\nid = \"a\"\nname = { zh = \"甲\", en = \"A\" }\ncells = [\"20-10\"]\n",
     );
-    t.refused(&["--definitions", "definitions", "tag", "list"]).is(2, "areas", &["area `a`", "`20-10`", "10200-10219"]);
+    t.refused(&["--definitions", "definitions", "tag", "list"]).is(2, "areas", &["20-10", "10200-10219"]);
 }
 
 #[test]

@@ -103,7 +103,8 @@ pub struct TagProblems(pub Vec<TagProblem>);
 #[derive(Clone, Debug, Default)]
 pub struct Sets {
     areas: BTreeMap<String, (Named, Vec<CellId>)>,
-    lists: BTreeMap<String, (Named, RoaringBitmap)>,
+    /// Members, or why there are none to ask.
+    lists: BTreeMap<String, (Named, Result<RoaringBitmap, String>)>,
 }
 
 impl Sets {
@@ -114,14 +115,25 @@ impl Sets {
     }
     /// `members`: subscriber ordinals.
     pub fn add_list(&mut self, name: Named, members: RoaringBitmap) {
-        self.lists.insert(name.id.clone(), (name, members));
+        self.lists.insert(name.id.clone(), (name, Ok(members)));
+    }
+    /// A list that is known and cannot be asked: a condition may name it, and its evaluation is refused with `why`.
+    pub fn block_list(&mut self, name: Named, why: String) {
+        self.lists.insert(name.id.clone(), (name, Err(why)));
     }
     /// Cells of an area, ascending.
     pub fn area(&self, id: &str) -> Option<&[CellId]> {
         self.areas.get(id).map(|(_, cells)| cells.as_slice())
     }
     pub fn list(&self, id: &str) -> Option<&RoaringBitmap> {
-        self.lists.get(id).map(|(_, members)| members)
+        self.lists.get(id).and_then(|(_, members)| members.as_ref().ok())
+    }
+    pub fn remove_list(&mut self, id: &str) {
+        self.lists.remove(id);
+    }
+    /// Why a list cannot be asked; `None` if it can, or is not known.
+    pub fn blocked(&self, id: &str) -> Option<&str> {
+        self.lists.get(id).and_then(|(_, members)| members.as_ref().err()).map(String::as_str)
     }
     fn names(&self) -> (Vec<Named>, Vec<Named>) {
         (self.areas.values().map(|x| x.0.clone()).collect(), self.lists.values().map(|x| x.0.clone()).collect())
