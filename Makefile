@@ -32,6 +32,7 @@ test: tools
 	$(STAGE) peers tests/peers/install.sh
 	$(STAGE) format cargo fmt --all --check
 	$(STAGE) floors $(CARGO_TARGET_DIR)/ci/xtask floors
+	$(STAGE) catalogue $(CARGO_TARGET_DIR)/ci/xtask tags
 	$(STAGE) build $(MAKE) --no-print-directory build
 	$(STAGE) lint cargo clippy --locked --profile ci --workspace --all-targets -- -D warnings
 	$(STAGE) tests cargo test --locked --profile ci --workspace

@@ -225,6 +225,104 @@ pub const TABLES: &[TableDef] = &[
         time: Some("since"),
         columns: &[req("msisdn", SubscriberNumber), req("since", Time), opt("reason", Text)],
     },
+    // the device library: a row a type allocation code, nobody's
+    TableDef {
+        name: "device",
+        time: None,
+        columns: &[
+            req("tac", Int),
+            opt("brand", Text),
+            opt("model", Text),
+            opt("os", Text),
+            // 2g, 3g, 4g, 5g
+            opt("generation", Text),
+            // pixels
+            opt("screen_width", Int),
+            opt("screen_height", Int),
+            opt("mms", Bool),
+            opt("dual_sim", Bool),
+            // megapixels
+            opt("camera", Int),
+            // year
+            opt("released", Int),
+            opt("price", Money),
+        ],
+    },
+    // handsets by the IMEI that the network saw
+    TableDef {
+        name: "device_use",
+        time: Some("since"),
+        columns: &[req("subscriber", Subscriber), req("tac", Int), req("since", Time), opt("until", Time)],
+    },
+    TableDef {
+        name: "payment",
+        time: Some("at"),
+        columns: &[
+            req("subscriber", Subscriber),
+            req("at", Time),
+            // top_up, debit, gift, refund
+            req("kind", Text),
+            opt("channel", Text),
+            // cash, bank, online, card
+            opt("method", Text),
+            req("amount", Money),
+            // after the payment
+            opt("balance", Money),
+        ],
+    },
+    // what was listened to, read, played or watched
+    TableDef {
+        name: "content_use",
+        time: Some("at"),
+        columns: &[
+            req("subscriber", Subscriber),
+            req("at", Time),
+            // music, reading, game, video
+            req("service", Text),
+            opt("content", Text),
+            // singer, author, studio
+            opt("creator", Text),
+            opt("genre", Text),
+            // 2g, 3g, 4g, 5g, wlan
+            opt("network", Text),
+            opt("duration_s", Int),
+            opt("price", Money),
+            opt("shared", Bool),
+        ],
+    },
+    // the mobile web as a translation of host, path and client gives it
+    TableDef {
+        name: "web_visit",
+        time: Some("at"),
+        columns: &[
+            req("subscriber", Subscriber),
+            req("at", Time),
+            req("topic", Text),
+            opt("site", Text),
+            opt("app", Text),
+            opt("network", Text),
+            opt("duration_s", Int),
+            opt("bytes", Int),
+        ],
+    },
+    // pages of our own web, WAP and app
+    TableDef {
+        name: "page_view",
+        time: Some("at"),
+        columns: &[
+            req("subscriber", Subscriber),
+            req("at", Time),
+            // web, wap, app
+            req("channel", Text),
+            // number of the subscriber's visit, and the place of the page in it, both from 1
+            opt("visit", Int),
+            opt("step", Int),
+            req("page", Text),
+            // direct, search, sms_link, push, banner
+            opt("source", Text),
+            opt("stay_s", Int),
+        ],
+    },
 ];
 
 /// A file of numbers for a list of a campaign: read by layouts like a table, and kept as a set, not in the lake.

@@ -29,6 +29,11 @@ pub enum Stream {
     Reply = 18,
     Order = 19,
     Trip = 20,
+    Devices = 21,
+    Content = 22,
+    Web = 23,
+    Pages = 24,
+    Pay = 25,
 }
 
 /// SplitMix64 as a stream: the n-th value is `mix(start + n × golden)`.

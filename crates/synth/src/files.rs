@@ -3,12 +3,14 @@
 use crate::{
     bill,
     circle::TOWN,
-    contact,
+    contact, content, device,
     draw::Stream,
+    pay,
     province::{Index, Province},
     rows,
     text::Row,
     usage::{Cdr, DISTANCES, Distance, IP_ACCESS, KINDS, Kind, ROAMINGS, Town},
+    web,
 };
 use kairos_model::hash;
 
@@ -29,6 +31,13 @@ pub enum FileKind {
     Bills,
     Contacts,
     Orders,
+    /// The device library: a row a type allocation code, nobody's.
+    Devices,
+    DeviceHistory,
+    Payments,
+    Content,
+    WebVisits,
+    PageViews,
 }
 
 const USAGE: &str =
@@ -51,6 +60,12 @@ impl FileKind {
             Self::Bills => "bills",
             Self::Contacts => "contacts",
             Self::Orders => "orders",
+            Self::Devices => "devices",
+            Self::DeviceHistory => "device_history",
+            Self::Payments => "payments",
+            Self::Content => "content",
+            Self::WebVisits => "web_visits",
+            Self::PageViews => "page_views",
         }
     }
     /// The first line, with its line break.
@@ -65,6 +80,12 @@ impl FileKind {
             Self::Bills => bill::HEADER,
             Self::Contacts => contact::HEADER,
             Self::Orders => rows::ORDERS,
+            Self::Devices => device::LIBRARY,
+            Self::DeviceHistory => device::HISTORY,
+            Self::Payments => pay::HEADER,
+            Self::Content => content::HEADER,
+            Self::WebVisits => web::VISITS,
+            Self::PageViews => web::PAGES,
         }
     }
 }
@@ -73,10 +94,13 @@ impl Province {
     /// Every file, in the order in which a data directory should take them in: who held which number first, so that a
     /// subscriber file's number is known for what it is, then the subscribers.
     pub fn files(&self) -> Vec<FileKind> {
-        use FileKind::{Bills, Consents, Contacts, Numbers, Orders, Products, Subscribers, Suppression, Usage};
+        use FileKind::{
+            Bills, Consents, Contacts, Content, DeviceHistory, Devices, Numbers, Orders, PageViews, Payments, Products,
+            Subscribers, Suppression, Usage, WebVisits,
+        };
         let mut all = vec![Numbers, Subscribers, Products, Consents, Suppression];
         all.extend((0..self.months.len() as u8).map(Usage));
-        all.extend([Bills, Contacts, Orders]);
+        all.extend([Bills, Contacts, Orders, Devices, DeviceHistory, Payments, Content, WebVisits, PageViews]);
         all
     }
 
@@ -97,6 +121,7 @@ impl Province {
         match file {
             FileKind::Bills => blocks * self.months.len() as u32,
             FileKind::Usage(m) if usize::from(m) >= self.months.len() => 0,
+            FileKind::Devices => 1,
             _ => blocks,
         }
     }
@@ -125,6 +150,12 @@ impl Province {
             FileKind::Consents => self.each(n, |s| rows::consent(self, s, out)),
             FileKind::Suppression => self.each(n, |s| rows::suppression(self, s, out)),
             FileKind::Orders => self.each(n, |s| rows::order(self, s, out)),
+            FileKind::Devices => device::library(self, out),
+            FileKind::DeviceHistory => self.each(n, |s| device::history(self, s, out)),
+            FileKind::Payments => self.each(n, |s| pay::write(self, s, out)),
+            FileKind::Content => self.each(n, |s| content::write(self, s, out)),
+            FileKind::WebVisits => self.each(n, |s| web::visits(self, s, out)),
+            FileKind::PageViews => self.each(n, |s| web::pages(self, s, out)),
             FileKind::Contacts => {
                 self.each(n, |s| contact::write(self, s, out) + u64::from(self.dirty_contact(s.index, out)))
             }

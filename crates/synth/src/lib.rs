@@ -1,6 +1,6 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
-//! A seeded synthetic operator: subscribers, numbers, usage, bills, contacts, orders, and a response model whose truth
-//! is known.
+//! A seeded synthetic operator: subscribers, numbers, usage, bills, contacts, orders, devices, payments, content, the
+//! mobile web, and a response model whose truth is known.
 //!
 //! Floor 2, pure: it yields bytes and facts, writes no file and reads no clock.
 //!
@@ -13,10 +13,14 @@
 mod bill;
 mod circle;
 mod contact;
+mod content;
+mod device;
 mod draw;
 mod files;
+mod habit;
 mod names;
 mod number;
+mod pay;
 mod province;
 mod rate;
 pub mod response;
@@ -25,6 +29,7 @@ mod subscriber;
 mod text;
 mod usage;
 mod vocab;
+mod web;
 
 pub use files::{FileKind, SUBSCRIBERS_IN_CHUNK};
 pub use number::OWN_PREFIXES;

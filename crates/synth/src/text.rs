@@ -50,6 +50,12 @@ impl<'a> Row<'a> {
         self.out.extend_from_slice(s.as_bytes());
         self.empty()
     }
+    /// The beginning of a field; what follows goes on with it.
+    #[inline]
+    pub(crate) fn part(&mut self, s: &str) -> &mut Self {
+        self.out.extend_from_slice(s.as_bytes());
+        self
+    }
     #[inline]
     pub(crate) fn empty(&mut self) -> &mut Self {
         self.out.push(b',');

@@ -96,7 +96,7 @@ pub(crate) struct Town {
 }
 
 /// Hours of the day in 64 parts: day people, evening people, early people.
-const HOURS: [[u8; 64]; 3] = [
+pub(crate) const HOURS: [[u8; 64]; 3] = [
     hours([1, 0, 0, 0, 0, 0, 1, 2, 4, 5, 6, 6, 4, 4, 5, 5, 5, 4, 3, 3, 2, 2, 1, 1]),
     hours([3, 2, 1, 0, 0, 0, 0, 1, 1, 2, 2, 3, 4, 3, 2, 2, 3, 4, 5, 6, 6, 6, 5, 3]),
     hours([0, 0, 0, 0, 0, 1, 3, 5, 6, 6, 5, 5, 4, 3, 4, 4, 4, 4, 4, 3, 2, 1, 0, 0]),

@@ -20,7 +20,7 @@ pub const AS_OF: &str = "2026-03-02T08:30";
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Layout and file of the province, in the order of import.
-pub const FILES: [(&str, &str); 11] = [
+pub const FILES: [(&str, &str); 17] = [
     ("subscribers", "subscribers.csv"),
     ("numbers", "numbers.csv"),
     ("products", "products.csv"),
@@ -32,6 +32,12 @@ pub const FILES: [(&str, &str); 11] = [
     ("bills", "bills.csv"),
     ("contacts", "contacts.csv"),
     ("orders", "orders.csv"),
+    ("devices", "devices.csv"),
+    ("device_history", "device_history.csv"),
+    ("payments", "payments.csv"),
+    ("content", "content.csv"),
+    ("web_visits", "web_visits.csv"),
+    ("page_views", "page_views.csv"),
 ];
 
 /// The program, with nothing of the caller's environment.

@@ -293,6 +293,12 @@ fn the_whole_province_goes_in_with_these_counts() {
             ("bills.csv", [2957, 2957, 0, 0]),
             ("contacts.csv", [4272, 4271, 0, 1]),
             ("orders.csv", [674, 674, 0, 0]),
+            ("devices.csv", [44, 44, 0, 0]),
+            ("device_history.csv", [1588, 1588, 0, 0]),
+            ("payments.csv", [4138, 4138, 0, 0]),
+            ("content.csv", [6000, 6000, 0, 0]),
+            ("web_visits.csv", [12055, 12055, 0, 0]),
+            ("page_views.csv", [2243, 2243, 0, 0]),
         ]
     );
     let orphans: Vec<PathBuf> =

@@ -15,7 +15,7 @@ const LOOK: Duration = Duration::from_millis(1);
 const START_MAX: Duration = Duration::from_secs(20);
 
 /// The files of a synthetic province with the layout of each, in the order of import.
-const PROVINCE: [(&str, &[&str]); 9] = [
+const PROVINCE: [(&str, &[&str]); 15] = [
     ("subscribers", &["subscribers.csv"]),
     ("numbers", &["numbers.csv"]),
     ("products", &["products.csv"]),
@@ -25,6 +25,12 @@ const PROVINCE: [(&str, &[&str]); 9] = [
     ("bills", &["bills.csv"]),
     ("contacts", &["contacts.csv"]),
     ("orders", &["orders.csv"]),
+    ("devices", &["devices.csv"]),
+    ("device_history", &["device_history.csv"]),
+    ("payments", &["payments.csv"]),
+    ("content", &["content.csv"]),
+    ("web_visits", &["web_visits.csv"]),
+    ("page_views", &["page_views.csv"]),
 ];
 
 /// The root of the repository.

@@ -270,7 +270,7 @@ fn what_does_not_fit_is_refused_with_its_name() {
         });
         refused.unwrap_err().to_string()
     };
-    expect!["unknown table `usages`; one of subscriber, number, usage, bill, contact_log, orders, product, consent, suppression, quarantine, decision, outcome"]
+    expect!["unknown table `usages`; one of subscriber, number, usage, bill, contact_log, orders, product, consent, suppression, device, device_use, payment, content_use, web_visit, page_view, quarantine, decision, outcome"]
         .assert_eq(&text(&File { table: "usages", ..JANUARY }));
     expect!["column `charge` of table `usage` is money, not text; give the layout's column another name or type"]
         .assert_eq(&text(&File {

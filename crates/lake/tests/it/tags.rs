@@ -283,7 +283,7 @@ async fn a_failed_computation_leaves_nothing_and_names_the_tag() {
         the tags cannot be computed: | tags.toml, `records`, value: Schema error: No field named brand. | Valid fields are source.subscriber, source.spend, source.records.; correct it
             check: tags.toml, `records`, value: Schema error: No field named brand.
         source `spend` gives subscriber s1 more than one row; group by subscriber in its query
-        unknown table `usages`; one of subscriber, number, usage, bill, contact_log, orders, product, consent, suppression, quarantine, decision, outcome
+        unknown table `usages`; one of subscriber, number, usage, bill, contact_log, orders, product, consent, suppression, device, device_use, payment, content_use, web_visit, page_view, quarantine, decision, outcome
             check: tags.toml, `spend`, sql: Error during planning: table 'kairos.lake.usages' not found; correct the query
         tag `spend_total`: 500000000000000000000 millionths are past the range of money; correct its value
     "#]].assert_eq(&said);
