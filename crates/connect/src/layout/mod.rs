@@ -17,6 +17,7 @@ mod map;
 mod number;
 mod parse;
 mod reader;
+mod records;
 mod reject;
 mod source;
 mod spec;
@@ -27,7 +28,8 @@ mod when;
 
 pub use map::{Builder, Mapper, Misfit, ReadOptions};
 pub use number::{Round, Unit};
-pub use reader::{Chunk, ReadError, Reader};
+pub use reader::{Chunk, Reader};
+pub use records::ReadError;
 pub use reject::{Flaw, RAW_MAX, Reject, RejectReason};
 pub use source::{Packing, content_hash};
 pub use spec::{

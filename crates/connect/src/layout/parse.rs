@@ -12,10 +12,14 @@ use kairos_model::{
     table::{self, ColumnType, TableDef},
 };
 use std::path::Path;
-use toml::de::{DeTable, DeValue};
+use toml::{
+    Spanned,
+    de::{DeTable, DeValue},
+};
 
 const TOP: &[&str] = &["id", "table", "mode", "key", "key_space", "as_of", "file", "column"];
-const FILE: &[&str] = &["format", "delimiter", "encoding", "header", "quote", "null", "zone", "line_max", "fields"];
+const FILE: &[&str] =
+    &["format", "delimiter", "encoding", "header", "quote", "null", "zone", "line_max", "fields", "names"];
 const COLUMN: &[&str] = &[
     "to",
     "from",
@@ -32,6 +36,8 @@ const COLUMN: &[&str] = &[
     "false",
     "required",
 ];
+/// No record within line_max needs more columns, and a wrong figure shows at once.
+const COLUMNS_MAX: usize = 4_096;
 /// A word of the layout stands in up to a million rows of a batch.
 const WORD_MAX: usize = 1_024;
 /// A key-only column: part of the key, not stored.
@@ -96,7 +102,7 @@ fn read(top: &Walk<'_, '_>, path: &Path, faults: &mut Faults<'_>) -> Option<Layo
     Some(Layout { id, table, mode, key, key_space, as_of, file, columns, path: path.to_path_buf() })
 }
 
-fn required(w: &Walk<'_, '_>, key: &str, remedy: &str, faults: &mut Faults<'_>) -> Option<String> {
+pub(super) fn required(w: &Walk<'_, '_>, key: &str, remedy: &str, faults: &mut Faults<'_>) -> Option<String> {
     if w.get(key).is_none() {
         faults.add(&w.span, &w.place, format!("`{key}` is missing: {remedy}"));
     }
@@ -119,7 +125,7 @@ fn read_table(top: &Walk<'_, '_>, faults: &mut Faults<'_>) -> Option<&'static Ta
     found
 }
 
-fn read_file(w: &Walk<'_, '_>, faults: &mut Faults<'_>) -> FileSpec {
+pub(super) fn read_file(w: &Walk<'_, '_>, faults: &mut Faults<'_>) -> FileSpec {
     w.known(FILE, faults);
     let formats = [("csv", FileFormat::Csv), ("parquet", FileFormat::Parquet)];
     let encodings = Encoding::ALL.map(|e| (e.name(), e));
@@ -152,6 +158,7 @@ fn read_file(w: &Walk<'_, '_>, faults: &mut Faults<'_>) -> FileSpec {
     if let (Some((_, span)), true) = (&fields, header) {
         faults.add(span, &w.place, "`fields` is for files without header; with one, the header counts the fields");
     }
+    let names = read_names(w, header, fields.as_ref().map(|(n, _)| *n), faults);
     FileSpec {
         format: w.one_of("format", &formats, faults).unwrap_or(FileFormat::Csv),
         delimiter: delimiter.0.to_owned(),
@@ -162,10 +169,26 @@ fn read_file(w: &Walk<'_, '_>, faults: &mut Faults<'_>) -> FileSpec {
         zone: read_zone(w, faults),
         line_max: line_max.0,
         fields: fields.map(|(n, _)| n),
+        names,
     }
 }
 
-fn read_zone(w: &Walk<'_, '_>, faults: &mut Faults<'_>) -> Option<Zone> {
+fn read_names(w: &Walk<'_, '_>, header: bool, fields: Option<usize>, faults: &mut Faults<'_>) -> Option<Vec<String>> {
+    let (names, span) = w.strings("names", faults)?;
+    let names: Vec<String> = names.iter().map(|n| n.trim().to_owned()).collect();
+    if header {
+        faults.add(&span, &w.place, "`names` is for files without header; with one, the header names the columns");
+    }
+    if names.is_empty() || names.len() > COLUMNS_MAX {
+        faults.add(&span, &w.place, format!("`names` must name 1 … {COLUMNS_MAX} columns"));
+    }
+    if fields.is_some_and(|n| n != names.len()) {
+        faults.add(&span, &w.place, "`fields` and `names` count differently");
+    }
+    Some(names)
+}
+
+pub(super) fn read_zone(w: &Walk<'_, '_>, faults: &mut Faults<'_>) -> Option<Zone> {
     let (name, span) = w.str("zone", faults)?;
     Zone::named(name).map_err(|e| faults.add(&span, &w.place, e.to_string())).ok()
 }
@@ -267,7 +290,7 @@ fn read_origin(w: &Walk<'_, '_>, to: &str, file: &FileSpec, faults: &mut Faults<
         }));
     }
     let Some(from) = w.get("from") else {
-        if !file.header {
+        if !file.header && file.names.as_ref().is_none_or(|n| !n.iter().any(|x| x == to)) {
             faults.add(
                 &w.span,
                 &w.place,
@@ -276,17 +299,32 @@ fn read_origin(w: &Walk<'_, '_>, to: &str, file: &FileSpec, faults: &mut Faults<
         }
         return Origin::Name(to.to_owned());
     };
-    let position = whole(from.get_ref());
-    match (from.get_ref(), position) {
-        (DeValue::String(name), _) if file.header => Origin::Name(name.trim().to_owned()),
-        (DeValue::String(_), _) => {
-            faults.add(&from.span(), &w.place, "the file has no header: `from` must be a position from 1");
+    origin(from, &w.place, file, faults)
+}
+
+/// A column by its name or its position.
+pub(super) fn origin(from: &Spanned<DeValue<'_>>, place: &str, file: &FileSpec, faults: &mut Faults<'_>) -> Origin {
+    match (from.get_ref(), whole(from.get_ref())) {
+        (DeValue::String(name), _) => {
+            let name = name.trim();
+            let message = match &file.names {
+                _ if file.header => return Origin::Name(name.to_owned()),
+                Some(names) if names.iter().any(|n| n == name) => return Origin::Name(name.to_owned()),
+                Some(names) => {
+                    let near = hint(name, names.iter().map(String::as_str));
+                    format!("`{name}` is not among the `names` of [file]{near}")
+                }
+                None => {
+                    "the file has no header: `from` must be a position from 1, or give `names` in [file]".to_owned()
+                }
+            };
+            faults.add(&from.span(), place, message);
             Origin::Position(1)
         }
-        // 4,096 fields: no record within line_max needs more, and a wrong figure shows at once
-        (_, Some(p)) if (1..=4_096).contains(&p) => Origin::Position(p),
+        (_, Some(p)) if (1..=COLUMNS_MAX).contains(&p) => Origin::Position(p),
         _ => {
-            faults.add(&from.span(), &w.place, "`from` must be a name of the header or a position 1 … 4096");
+            let message = format!("`from` must be a name of the header or a position 1 … {COLUMNS_MAX}");
+            faults.add(&from.span(), place, message);
             Origin::Position(1)
         }
     }
