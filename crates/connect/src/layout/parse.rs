@@ -2,24 +2,20 @@
 
 use super::{
     number::{Round, Unit},
-    spec::{ColumnKind, ColumnSpec, Encoding, FileFormat, FileSpec, Layout, MapOther, Mode, Origin, Truth, WordMap},
+    parse_file::{origin, read_file, read_zone},
+    spec::{ColumnKind, ColumnSpec, FileSpec, Layout, MapOther, Mode, Origin, Truth, WordMap},
     suggest::hint,
-    walk::{Faults, LayoutErrors, Walk, scalar, whole},
+    walk::{Faults, LayoutErrors, Walk, scalar},
     when::{TimeFormat, WhenReader},
 };
 use kairos_model::{
     Timestamp, Zone,
     table::{self, ColumnType, TableDef},
 };
-use std::path::Path;
-use toml::{
-    Spanned,
-    de::{DeTable, DeValue},
-};
+use std::{ops::Range, path::Path};
+use toml::de::{DeTable, DeValue};
 
 const TOP: &[&str] = &["id", "table", "mode", "key", "key_space", "as_of", "file", "column"];
-const FILE: &[&str] =
-    &["format", "delimiter", "encoding", "header", "quote", "null", "zone", "line_max", "fields", "names"];
 const COLUMN: &[&str] = &[
     "to",
     "from",
@@ -36,8 +32,6 @@ const COLUMN: &[&str] = &[
     "false",
     "required",
 ];
-/// No record within line_max needs more columns, and a wrong figure shows at once.
-const COLUMNS_MAX: usize = 4_096;
 /// A word of the layout stands in up to a million rows of a batch.
 const WORD_MAX: usize = 1_024;
 /// A key-only column: part of the key, not stored.
@@ -66,13 +60,13 @@ impl Layout {
 }
 
 fn read(top: &Walk<'_, '_>, path: &Path, faults: &mut Faults<'_>) -> Option<Layout> {
-    top.known(TOP, faults);
-    let id = required(top, "id", "a name for this layout, e.g. id = \"crm-subscribers\"", faults);
-    if let Some(id) = &id
-        && (id.is_empty() || !id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b)))
-    {
-        faults.add(&top.span, &top.place, "`id` must be letters, digits, `-`, `_` and `.`");
+    if let Some(event) = top.get("event") {
+        let message = "this is an event layout: a source reads it, `kairos import` does not";
+        faults.add(&event.span(), &top.place, message);
+        return None;
     }
+    top.known(TOP, faults);
+    let id = read_id(top, faults);
     let table = read_table(top, faults);
     let modes = Mode::ALL.map(|m| (m.name(), m));
     let mode = top.one_of("mode", &modes, faults);
@@ -102,7 +96,17 @@ fn read(top: &Walk<'_, '_>, path: &Path, faults: &mut Faults<'_>) -> Option<Layo
     Some(Layout { id, table, mode, key, key_space, as_of, file, columns, path: path.to_path_buf() })
 }
 
-pub(super) fn required(w: &Walk<'_, '_>, key: &str, remedy: &str, faults: &mut Faults<'_>) -> Option<String> {
+pub(super) fn read_id(top: &Walk<'_, '_>, faults: &mut Faults<'_>) -> Option<String> {
+    let id = required(top, "id", "a name for this layout, e.g. id = \"crm-subscribers\"", faults);
+    if let Some(id) = &id
+        && (id.is_empty() || !id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b)))
+    {
+        faults.add(&top.span, &top.place, "`id` must be letters, digits, `-`, `_` and `.`");
+    }
+    id
+}
+
+fn required(w: &Walk<'_, '_>, key: &str, remedy: &str, faults: &mut Faults<'_>) -> Option<String> {
     if w.get(key).is_none() {
         faults.add(&w.span, &w.place, format!("`{key}` is missing: {remedy}"));
     }
@@ -123,74 +127,6 @@ fn read_table(top: &Walk<'_, '_>, faults: &mut Faults<'_>) -> Option<&'static Ta
         faults.add(&span, &top.place, format!("unknown table `{name}`{} (one of {list})", hint(name, names())));
     }
     found
-}
-
-pub(super) fn read_file(w: &Walk<'_, '_>, faults: &mut Faults<'_>) -> FileSpec {
-    w.known(FILE, faults);
-    let formats = [("csv", FileFormat::Csv), ("parquet", FileFormat::Parquet)];
-    let encodings = Encoding::ALL.map(|e| (e.name(), e));
-    let encoding = w.one_of("encoding", &encodings, faults).unwrap_or(Encoding::Utf8);
-    let quote = match w.str("quote", faults) {
-        None => Some(b'"'),
-        Some(("", _)) => None,
-        Some(("\"", _)) => Some(b'"'),
-        Some(("'", _)) => Some(b'\''),
-        Some((_, span)) => {
-            faults.add(&span, &w.place, "`quote` must be \"\\\"\", \"'\", or \"\" for none");
-            None
-        }
-    };
-    let delimiter = w.str("delimiter", faults).map_or((",", w.span.clone()), |found| found);
-    let clash = quote.is_some_and(|q| delimiter.0.as_bytes().contains(&q));
-    if delimiter.0.is_empty() || delimiter.0.len() > 16 || delimiter.0.contains(['\n', '\r']) || clash {
-        let message =
-            "`delimiter` must be 1–16 bytes without line ends and without the quote; set quote = \"\" if needed";
-        faults.add(&delimiter.1, &w.place, message);
-    }
-    let line_max = w.usize("line_max", faults).unwrap_or((FileSpec::LINE_MAX, w.span.clone()));
-    if !(64..=FileSpec::LINE_MAX_LIMIT).contains(&line_max.0) {
-        let message =
-            format!("`line_max` must be 64 … {} bytes: one record is held in memory", FileSpec::LINE_MAX_LIMIT);
-        faults.add(&line_max.1, &w.place, message);
-    }
-    let header = w.bool("header", faults).unwrap_or(true);
-    let fields = w.usize("fields", faults);
-    if let (Some((_, span)), true) = (&fields, header) {
-        faults.add(span, &w.place, "`fields` is for files without header; with one, the header counts the fields");
-    }
-    let names = read_names(w, header, fields.as_ref().map(|(n, _)| *n), faults);
-    FileSpec {
-        format: w.one_of("format", &formats, faults).unwrap_or(FileFormat::Csv),
-        delimiter: delimiter.0.to_owned(),
-        encoding,
-        header,
-        quote,
-        null: w.strings("null", faults).map_or_else(|| vec![String::new()], |(list, _)| list),
-        zone: read_zone(w, faults),
-        line_max: line_max.0,
-        fields: fields.map(|(n, _)| n),
-        names,
-    }
-}
-
-fn read_names(w: &Walk<'_, '_>, header: bool, fields: Option<usize>, faults: &mut Faults<'_>) -> Option<Vec<String>> {
-    let (names, span) = w.strings("names", faults)?;
-    let names: Vec<String> = names.iter().map(|n| n.trim().to_owned()).collect();
-    if header {
-        faults.add(&span, &w.place, "`names` is for files without header; with one, the header names the columns");
-    }
-    if names.is_empty() || names.len() > COLUMNS_MAX {
-        faults.add(&span, &w.place, format!("`names` must name 1 … {COLUMNS_MAX} columns"));
-    }
-    if fields.is_some_and(|n| n != names.len()) {
-        faults.add(&span, &w.place, "`fields` and `names` count differently");
-    }
-    Some(names)
-}
-
-pub(super) fn read_zone(w: &Walk<'_, '_>, faults: &mut Faults<'_>) -> Option<Zone> {
-    let (name, span) = w.str("zone", faults)?;
-    Zone::named(name).map_err(|e| faults.add(&span, &w.place, e.to_string())).ok()
 }
 
 fn read_columns(
@@ -302,34 +238,6 @@ fn read_origin(w: &Walk<'_, '_>, to: &str, file: &FileSpec, faults: &mut Faults<
     origin(from, &w.place, file, faults)
 }
 
-/// A column by its name or its position.
-pub(super) fn origin(from: &Spanned<DeValue<'_>>, place: &str, file: &FileSpec, faults: &mut Faults<'_>) -> Origin {
-    match (from.get_ref(), whole(from.get_ref())) {
-        (DeValue::String(name), _) => {
-            let name = name.trim();
-            let message = match &file.names {
-                _ if file.header => return Origin::Name(name.to_owned()),
-                Some(names) if names.iter().any(|n| n == name) => return Origin::Name(name.to_owned()),
-                Some(names) => {
-                    let near = hint(name, names.iter().map(String::as_str));
-                    format!("`{name}` is not among the `names` of [file]{near}")
-                }
-                None => {
-                    "the file has no header: `from` must be a position from 1, or give `names` in [file]".to_owned()
-                }
-            };
-            faults.add(&from.span(), place, message);
-            Origin::Position(1)
-        }
-        (_, Some(p)) if (1..=COLUMNS_MAX).contains(&p) => Origin::Position(p),
-        _ => {
-            let message = format!("`from` must be a name of the header or a position 1 … {COLUMNS_MAX}");
-            faults.add(&from.span(), place, message);
-            Origin::Position(1)
-        }
-    }
-}
-
 fn read_kind(
     w: &Walk<'_, '_>,
     to: &str,
@@ -380,13 +288,17 @@ fn read_format(w: &Walk<'_, '_>, kind: Option<ColumnKind>, faults: &mut Faults<'
     if !matches!(kind, None | Some(ColumnKind::Stored(ColumnType::Time | ColumnType::Date))) {
         faults.add(&span, &w.place, "`format` is for time and date columns");
     }
+    time_format(text, &span, &w.place, faults)
+}
+
+pub(super) fn time_format(text: &str, span: &Range<usize>, place: &str, faults: &mut Faults<'_>) -> TimeFormat {
     match text {
         "iso" => TimeFormat::Iso,
         "epoch_s" => TimeFormat::EpochS,
         "epoch_ms" => TimeFormat::EpochMs,
         "rfc3339" => TimeFormat::Rfc3339,
         pattern => TimeFormat::pattern(pattern).unwrap_or_else(|message| {
-            faults.add(&span, &w.place, message);
+            faults.add(span, place, message);
             TimeFormat::Iso
         }),
     }
@@ -422,7 +334,7 @@ fn read_unit(
     Some(unit)
 }
 
-fn read_map(w: &Walk<'_, '_>, faults: &mut Faults<'_>) -> Option<WordMap> {
+pub(super) fn read_map(w: &Walk<'_, '_>, faults: &mut Faults<'_>) -> Option<WordMap> {
     let others = [("quarantine", MapOther::Quarantine), ("keep", MapOther::Keep), ("null", MapOther::Null)];
     let other = w.one_of("map_other", &others, faults);
     let words = w.words("map", faults);

@@ -149,6 +149,17 @@ pub enum Origin {
     Const(String),
 }
 
+impl Origin {
+    /// 1-based position in a file without header, whose columns may have `names`; 0 if that is not known.
+    pub(crate) fn position(&self, names: Option<&[String]>) -> usize {
+        match self {
+            Self::Position(p) => *p,
+            Self::Name(name) => names.and_then(|n| n.iter().position(|x| x == name)).map_or(0, |p| p + 1),
+            Self::Const(_) => 0,
+        }
+    }
+}
+
 /// What becomes of a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ColumnKind {
@@ -197,12 +208,6 @@ impl Layout {
 
     /// The highest position that the layout reads in a file without header.
     pub fn position_max(&self) -> usize {
-        let named = |name: &String| self.file.names.as_ref().and_then(|n| n.iter().position(|x| x == name));
-        let positions = self.columns.iter().map(|c| match &c.source {
-            Origin::Position(p) => *p,
-            Origin::Name(name) => named(name).map_or(0, |p| p + 1),
-            Origin::Const(_) => 0,
-        });
-        positions.max().unwrap_or(0)
+        self.columns.iter().map(|c| c.source.position(self.file.names.as_deref())).max().unwrap_or(0)
     }
 }

@@ -2,7 +2,8 @@
 
 use crate::layout_kit::{layout, plain};
 use expect_test::{Expect, expect};
-use kairos_connect::layout::{Layout, Mode};
+use kairos_connect::layout::{EventLayout, Layout, Mode};
+use kairos_model::EventCatalog;
 use std::{fs, path::PathBuf};
 
 fn check(text: &str, want: Expect) {
@@ -20,8 +21,11 @@ fn every_layout_of_the_province_reads() {
     for entry in fs::read_dir(&folder).expect("the province has layouts") {
         let path = entry.expect("listed").path();
         let text = fs::read_to_string(&path).expect("readable");
-        let layout = Layout::parse(&text, &path).unwrap_or_else(|e| panic!("{e}"));
-        assert_eq!(path.file_stem().and_then(|s| s.to_str()), Some(layout.id.as_str()));
+        let id = match EventLayout::is_one(&text) {
+            true => EventLayout::parse(&text, &path, &EventCatalog::standard()).unwrap_or_else(|e| panic!("{e}")).id,
+            false => Layout::parse(&text, &path).unwrap_or_else(|e| panic!("{e}")).id,
+        };
+        assert_eq!(path.file_stem().and_then(|s| s.to_str()), Some(id.as_str()));
         read += 1;
     }
     assert!(read >= 5, "{read}");
