@@ -13,7 +13,7 @@ mod recent;
 mod types;
 
 pub use recent::{Recent, event_key};
-pub use types::{TypeErrors, parse_types};
+pub use types::{EventConfig, EventConfigErrors, parse_events};
 
 /// The subscriber as the network named it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

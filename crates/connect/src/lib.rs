@@ -3,6 +3,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod channel;
+pub mod cloudevents;
 pub mod event;
 pub mod file_channel;
 pub mod layout;

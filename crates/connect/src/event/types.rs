@@ -1,17 +1,28 @@
-//! The tenant's custom event types: `events.toml` in, declared in an [`EventCatalog`].
+//! The tenant's own events, `events.toml`: custom types, and the circles that CAMARA's notifications name.
 
-use crate::layout::{Faults, Walk};
-use kairos_model::{EventCatalog, EventType, EventTypeDef, FieldDef, event_type::Place, table::ColumnType};
+use crate::{
+    cloudevents::{Circle, Circles},
+    layout::{Faults, Walk, scalar},
+};
+use kairos_model::{CellId, EventCatalog, EventType, EventTypeDef, FieldDef, event_type::Place, table::ColumnType};
 use std::path::Path;
 use toml::de::DeTable;
 
-pub use crate::layout::LayoutErrors as TypeErrors;
+pub use crate::layout::LayoutErrors as EventConfigErrors;
 
 const TYPE: &[&str] = &["name", "code", "zh", "en", "needs_cell", "has_peer", "field", "cloudevents"];
 const FIELD: &[&str] = &["name", "type", "required", "zh", "en"];
 
-/// The built-in types and those that `text` declares, or every fault at once. `path` is only named in messages.
-pub fn parse_types(text: &str, path: impl AsRef<Path>) -> Result<EventCatalog, TypeErrors> {
+/// What `events.toml` says.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct EventConfig {
+    /// The built-in types and the declared ones.
+    pub catalog: EventCatalog,
+    pub circles: Circles,
+}
+
+/// Reads an `events.toml`, or tells every fault at once. `path` is only named in messages.
+pub fn parse_events(text: &str, path: impl AsRef<Path>) -> Result<EventConfig, EventConfigErrors> {
     let path = path.as_ref().to_path_buf();
     let mut faults = Faults::new(text);
     let document = match DeTable::parse(text) {
@@ -23,7 +34,7 @@ pub fn parse_types(text: &str, path: impl AsRef<Path>) -> Result<EventCatalog, T
     };
     let span = document.span();
     let top = Walk::new(document.get_ref(), span.start..span.start, "top level");
-    top.known(&["type"], &mut faults);
+    top.known(&["type", "circle"], &mut faults);
     let mut catalog = EventCatalog::standard();
     for (i, w) in tables(&top, "type", &mut faults).into_iter().enumerate() {
         if let Some(def) = read_type(w, i, &mut faults) {
@@ -33,7 +44,35 @@ pub fn parse_types(text: &str, path: impl AsRef<Path>) -> Result<EventCatalog, T
             }
         }
     }
-    if faults.list.is_empty() { Ok(catalog) } else { Err(faults.into_errors(path)) }
+    let list = tables(&top, "circle", &mut faults).into_iter().filter_map(|w| read_circle(w, &mut faults)).collect();
+    let circles = Circles::new(list).unwrap_or_else(|e| {
+        faults.add(&top.span, "circles", e.to_string());
+        Circles::default()
+    });
+    if faults.list.is_empty() { Ok(EventConfig { catalog, circles }) } else { Err(faults.into_errors(path)) }
+}
+
+fn read_circle(mut w: Walk<'_, '_>, faults: &mut Faults<'_>) -> Option<Circle> {
+    w.place = "circle".to_owned();
+    w.known(&["name", "latitude", "longitude", "radius_m", "cell"], faults);
+    let name = text(&w, "name", faults);
+    w.place = format!("circle `{name}`");
+    let mut figure = |key: &str| {
+        let found = w.get(key).and_then(|v| scalar(v.get_ref())).and_then(|t| t.parse::<f64>().ok());
+        if found.is_none() {
+            faults.add(&w.span, &w.place, format!("`{key}` must be a number"));
+        }
+        found
+    };
+    let (latitude, longitude, radius_m) = (figure("latitude"), figure("longitude"), figure("radius_m"));
+    let cell = w.usize("cell", faults).map(|(n, span)| {
+        let cell = u32::try_from(n).ok().map(CellId).filter(|c| *c < CellId::ELSEWHERE);
+        cell.unwrap_or_else(|| {
+            faults.add(&span, &w.place, "`cell` must be below 2^32 − 2");
+            CellId::NONE
+        })
+    });
+    Some(Circle { latitude: latitude?, longitude: longitude?, radius_m: radius_m?, cell, name })
 }
 
 fn tables<'d, 't>(w: &Walk<'d, 't>, key: &str, faults: &mut Faults<'_>) -> Vec<Walk<'d, 't>> {

@@ -51,4 +51,8 @@ pub use spec::{
 pub use walk::{LayoutErrors, LayoutFault};
 pub use when::TimeFormat;
 
-pub(crate) use walk::{Faults, Walk};
+pub(crate) use event_cell::number as cell_number;
+pub(crate) use number::exact_micros;
+pub(crate) use suggest::hint;
+pub(crate) use walk::{Faults, Walk, scalar};
+pub(crate) use when::{iso_day, rfc3339};

@@ -49,6 +49,11 @@ pub(crate) fn micros(text: &[u8], scale: Scale) -> Result<i64, RejectReason> {
     }
 }
 
+/// A plain figure in millionths; `None` for anything else or more than six decimals.
+pub(crate) fn exact_micros(text: &str) -> Option<i64> {
+    micros(text.as_bytes(), Scale { num: 1, den: 1, round: Round::Exact }).ok()
+}
+
 /// `n × num / den`, rounded; `None` when it does not fit or lies between two and `round` is exact.
 pub(crate) fn scaled(n: i64, scale: Scale) -> Option<i64> {
     let product = i128::from(n) * i128::from(scale.num);
