@@ -3,6 +3,8 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod channel;
+pub mod cloudevents;
+pub mod event;
 pub mod file_channel;
 pub mod layout;
 pub mod smpp;

@@ -5,7 +5,8 @@ use crate::{
     time::Timestamp,
 };
 
-/// Event types (C27) with stable codes; 128 and above are the tenant's custom types.
+/// Event types (C27) with stable codes; 128 and above are the tenant's custom types. Names and fields of each are in
+/// [`crate::event_type`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, PartialOrd, Ord)]
 pub struct EventType(pub u16);
 
@@ -27,17 +28,20 @@ impl EventType {
     pub const PRODUCT_USED: Self = Self(15);
     pub const PAGE_VIEWED: Self = Self(16);
     pub const DEVICE_CHANGED: Self = Self(17);
+    pub const AREA_ENTERED: Self = Self(18);
+    pub const AREA_LEFT: Self = Self(19);
     /// A wave's cursor reached the subscriber; `aux` = campaign << 16 | wave.
     pub const WAVE_REACHED: Self = Self(64);
     pub const CUSTOM_FROM: u16 = 128;
 }
 
-/// The fixed header of an event: 40 bytes. A typed tail, where a type has one, travels beside it.
+/// The fixed header of an event: 40 bytes. A typed tail, where a type has one, travels beside it
+/// ([`crate::event_tail`]).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(C)]
 pub struct Event {
     pub kind: EventType,
-    /// Bit 0: the subscriber is the calling side; bit 1: the called side.
+    /// [`Event::CALLER`], [`Event::CALLEE`], [`Event::LONG_DISTANCE`].
     pub flags: u16,
     pub subscriber: SubscriberId,
     pub peer: PartyId,
@@ -46,8 +50,17 @@ pub struct Event {
     pub at: Timestamp,
     /// When it was taken in: the only clock of the engine, set once, never decreasing.
     pub arrived: Timestamp,
-    /// Duration in seconds, cause, amount in millionths: what the type says.
+    /// Duration in seconds, cause, amount in millionths: what the type says ([`crate::event_type::Place::Aux`]).
     pub aux: u64,
+}
+
+impl Event {
+    /// Bit 0: the subscriber is the calling side.
+    pub const CALLER: u16 = 1;
+    /// Bit 1: the subscriber is the called side.
+    pub const CALLEE: u16 = 2;
+    /// Bit 2: between two provinces or countries.
+    pub const LONG_DISTANCE: u16 = 4;
 }
 
 const _: () = assert!(size_of::<Event>() == 40);

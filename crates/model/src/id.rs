@@ -66,6 +66,11 @@ id!(
     PlaybookId(u32), "book"
 );
 id!(
+    /// A source of events: a folder, a stream or the door for HTTP; numbered by configuration, never reused. With
+    /// (partition, offset) it tells one event from another.
+    SourceId(u16), "src"
+);
+id!(
     /// One tenant = one data directory = one process.
     TenantId(u16), "t"
 );
@@ -73,6 +78,13 @@ id!(
     /// One of 256 fixed shards of the subscribers; partitions own shards.
     Shard(u8), "shard"
 );
+
+impl CellId {
+    /// The event says nothing of a place.
+    pub const NONE: Self = Self(u32::MAX);
+    /// A place outside every known cell, e.g. after leaving an area that only a circle describes. In no area.
+    pub const ELSEWHERE: Self = Self(u32::MAX - 1);
+}
 
 impl SubscriberId {
     /// `hash(SubscriberId)` as a shard; fixed for ever, whatever the number of partitions.

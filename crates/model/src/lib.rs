@@ -4,7 +4,7 @@
 //!
 //! Invariants held here:
 //! - an id is a type, never a bare integer or string;
-//! - a [`Msisdn`] is masked in `Debug` and `Display`; only [`Msisdn::reveal`] gives its digits;
+//! - a [`Msisdn`] or [`Imsi`] is masked in `Debug` and `Display`; only `reveal` gives its digits;
 //! - [`Money`] is integer millionths of a currency: no float ever enters an amount;
 //! - every hash that outlives a process is [`hash::mix`] over stated inputs, never a random state.
 
@@ -13,8 +13,11 @@ pub mod clock;
 pub mod decision;
 pub mod disk;
 pub mod event;
+pub mod event_tail;
+pub mod event_type;
 pub mod hash;
 pub mod id;
+pub mod imsi;
 pub mod mem_disk;
 pub mod money;
 pub mod msisdn;
@@ -27,10 +30,12 @@ pub use channel::{CampaignClass, Channel, ContactKind, Disposition};
 pub use clock::{Awake, Clock};
 pub use decision::{ContactState, DecisionRecord, Reason, ReasonSet, Verdict};
 pub use event::{Event, EventType};
+pub use event_type::{EventCatalog, EventTypeDef, FieldDef};
 pub use id::{
     CampaignId, CampaignVersion, CellId, ContactId, ForeignId, OfferId, Party, PartyId, PlaybookId, Shard, ShortCode,
-    SnapshotId, SubscriberId, TenantId, UserId, WaveNo,
+    SnapshotId, SourceId, SubscriberId, TenantId, UserId, WaveNo,
 };
+pub use imsi::Imsi;
 pub use money::{Currency, Money, MoneyError};
 pub use msisdn::{Dialled, Msisdn, NumberError, NumberPlan, NumberPlanConfig};
 pub use time::{LocalDay, Span, Timestamp, Zone, ZoneError};

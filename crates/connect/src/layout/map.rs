@@ -65,8 +65,8 @@ pub enum Misfit {
     Constant { column: String, reason: RejectReason },
 }
 
-/// Where a step finds its cell.
-enum At {
+/// Where a cell is found.
+pub(crate) enum At {
     Field(usize),
     Const(Box<str>),
 }
@@ -117,7 +117,8 @@ impl Cells for [Option<&str>] {
 impl Mapper {
     /// Binds `layout` to a file's columns: `header` holds their names, `None` where the file has none.
     pub fn new(layout: &Layout, header: Option<&[&str]>, options: &ReadOptions) -> Result<Self, Misfit> {
-        let places = places(layout, header)?;
+        let wanted = layout.columns.iter().map(|c| (c.to.as_str(), &c.source));
+        let places = places(wanted, header)?;
         let mut slots = layout.columns.iter().scan(0, |next, c| {
             let slot = matches!(c.kind, ColumnKind::Stored(_)).then_some(*next);
             *next += usize::from(slot.is_some());
@@ -282,13 +283,20 @@ fn check_constant(step: &Step, plan: &NumberPlan) -> Result<(), Misfit> {
     }
 }
 
-/// The place of each of the layout's columns; every missing one is told at once.
-fn places(layout: &Layout, header: Option<&[&str]>) -> Result<Vec<At>, Misfit> {
+/// The place of each of the layout's columns, given with what it is for; every missing one is told at once.
+pub(crate) fn places<'a>(
+    columns: impl Iterator<Item = (&'a str, &'a Origin)> + Clone,
+    header: Option<&[&str]>,
+) -> Result<Vec<At>, Misfit> {
     let names = header.unwrap_or_default();
+    let read = columns.clone().filter_map(|(_, source)| match source {
+        Origin::Name(name) => Some(name.as_str()),
+        _ => None,
+    });
     let mut missing = Vec::new();
-    let mut out = Vec::with_capacity(layout.columns.len());
-    for column in &layout.columns {
-        out.push(match &column.source {
+    let mut out = Vec::new();
+    for (to, source) in columns {
+        out.push(match source {
             Origin::Const(text) => At::Const(text.as_str().into()),
             Origin::Position(p) if header.is_some() && *p > names.len() => {
                 return Err(Misfit::Position { position: *p, fields: names.len() });
@@ -300,9 +308,9 @@ fn places(layout: &Layout, header: Option<&[&str]>) -> Result<Vec<At>, Misfit> {
                     (Some(i), 0) => At::Field(i),
                     (Some(_), more) => return Err(Misfit::Repeated { name: name.clone(), times: more + 1 }),
                     (None, _) => {
-                        let unused = names.iter().copied().filter(|n| layout.names_read().all(|read| read != *n));
+                        let unused = names.iter().copied().filter(|n| read.clone().all(|read| read != *n));
                         let near = hint(name, unused);
-                        missing.push(format!("no column `{name}` (for `{}`){near}", column.to));
+                        missing.push(format!("no column `{name}` (for `{to}`){near}"));
                         At::Field(0)
                     }
                 }

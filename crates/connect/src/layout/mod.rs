@@ -1,8 +1,9 @@
 //! The one layout reader: a file of somebody's columns → typed rows of one of our tables, and a reason for every row
 //! that is none.
 //!
-//! open → decompress (gzip, zstd) → decode (UTF-8, GBK, GB18030) → split → map → [`Chunk`]s. A [`Layout`] is a TOML file;
-//! `docs/reference/layouts.md` lists its fields.
+//! open → decompress (gzip, zstd) → decode (UTF-8, GBK, GB18030) → split → map → [`Chunk`]s of rows, by a [`Layout`], or
+//! [`crate::event::EventBatch`]es of events, by an [`EventLayout`]. Both are TOML files; `docs/reference/layouts.md` lists
+//! their fields.
 //!
 //! Invariants:
 //! - rows read = rows mapped + [`Reject`]s, in every chunk, for any bytes whatsoever; blank lines are no rows;
@@ -13,10 +14,18 @@
 //! - values are exact: no float is made on the way.
 
 mod cell;
+mod event_cell;
+mod event_map;
+mod event_parse;
+mod event_parts;
+mod event_reader;
+mod event_spec;
 mod map;
 mod number;
 mod parse;
+mod parse_file;
 mod reader;
+mod records;
 mod reject;
 mod source;
 mod spec;
@@ -24,9 +33,15 @@ mod split;
 mod walk;
 mod when;
 
+pub use event_reader::{EventOptions, EventReader};
+pub use event_spec::{
+    BadPeer, CellForm, CellSpec, Col, EventLayout, FieldFrom, FieldSpec, IGNORED_DUPLICATE, IGNORED_UNKNOWN, Is,
+    Recipe, Rule, Test, Then, TimeSpec, Unknown, WhoKind,
+};
 pub use map::{Builder, Mapper, Misfit, ReadOptions};
 pub use number::{Round, Unit};
-pub use reader::{Chunk, ReadError, Reader};
+pub use reader::{Chunk, Reader};
+pub use records::ReadError;
 pub use reject::{Flaw, RAW_MAX, Reject, RejectReason};
 pub use source::{Packing, content_hash};
 pub use spec::{
@@ -34,3 +49,9 @@ pub use spec::{
 };
 pub use walk::{LayoutErrors, LayoutFault};
 pub use when::TimeFormat;
+
+pub(crate) use event_cell::number as cell_number;
+pub(crate) use number::exact_micros;
+pub(crate) use suggest::hint;
+pub(crate) use walk::{Faults, Walk, scalar};
+pub(crate) use when::{iso_day, rfc3339};

@@ -49,6 +49,26 @@ pub(crate) fn micros(text: &[u8], scale: Scale) -> Result<i64, RejectReason> {
     }
 }
 
+/// A plain figure in millionths; `None` for anything else or more than six decimals.
+pub(crate) fn exact_micros(text: &str) -> Option<i64> {
+    micros(text.as_bytes(), Scale { num: 1, den: 1, round: Round::Exact }).ok()
+}
+
+/// `n × num / den`, rounded; `None` when it does not fit or lies between two and `round` is exact.
+pub(crate) fn scaled(n: i64, scale: Scale) -> Option<i64> {
+    let product = i128::from(n) * i128::from(scale.num);
+    let den = i128::from(scale.den);
+    let (whole, rest) = (product.div_euclid(den), product.rem_euclid(den));
+    let up = match scale.round {
+        _ if rest == 0 => false,
+        Round::Exact => return None,
+        Round::Up => true,
+        Round::Down => false,
+        Round::Nearest => rest * 2 > den || (rest * 2 == den && n > 0),
+    };
+    i64::try_from(whole + i128::from(up)).ok()
+}
+
 /// At most 18 digits behind an optional sign; anything else takes the general way.
 fn short_int(text: &[u8]) -> Option<i64> {
     let (negative, digits) = signed(text);
@@ -235,6 +255,19 @@ mod tests {
         for (text, unit, round, want) in table {
             assert_eq!(int(text.as_bytes(), scale(unit, round)), want, "{text} {unit} {round:?}");
         }
+    }
+
+    #[test]
+    fn a_number_is_scaled_as_its_text_would_be() {
+        for round in [Round::Exact, Round::Up, Round::Down, Round::Nearest] {
+            for den in [1, 2, 7, 1_024] {
+                let scale = Scale { num: 3, den, round };
+                for n in [-2_049, -1_025, -3, -1, 0, 1, 2, 5, 1_023, 1_024, 123_457] {
+                    assert_eq!(scaled(n, scale), int(n.to_string().as_bytes(), scale).ok(), "{n} {scale:?}");
+                }
+            }
+        }
+        assert_eq!(scaled(i64::MAX, Scale { num: 60, den: 1, round: Round::Up }), None);
     }
 
     #[test]

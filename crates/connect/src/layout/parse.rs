@@ -2,8 +2,9 @@
 
 use super::{
     number::{Round, Unit},
-    spec::{ColumnKind, ColumnSpec, Encoding, FileFormat, FileSpec, Layout, MapOther, Mode, Origin, Truth, WordMap},
-    walk::{Faults, LayoutErrors, Walk, scalar, whole},
+    parse_file::{origin, read_file, read_zone},
+    spec::{ColumnKind, ColumnSpec, FileSpec, Layout, MapOther, Mode, Origin, Truth, WordMap},
+    walk::{Faults, LayoutErrors, Walk, scalar},
     when::{TimeFormat, WhenReader},
 };
 use kairos_model::{
@@ -11,11 +12,10 @@ use kairos_model::{
     near::hint,
     table::{self, ColumnType, TableDef},
 };
-use std::path::Path;
+use std::{ops::Range, path::Path};
 use toml::de::{DeTable, DeValue};
 
 const TOP: &[&str] = &["id", "table", "mode", "key", "key_space", "as_of", "file", "column"];
-const FILE: &[&str] = &["format", "delimiter", "encoding", "header", "quote", "null", "zone", "line_max", "fields"];
 const COLUMN: &[&str] = &[
     "to",
     "from",
@@ -60,13 +60,13 @@ impl Layout {
 }
 
 fn read(top: &Walk<'_, '_>, path: &Path, faults: &mut Faults<'_>) -> Option<Layout> {
-    top.known(TOP, faults);
-    let id = required(top, "id", "a name for this layout, e.g. id = \"crm-subscribers\"", faults);
-    if let Some(id) = &id
-        && (id.is_empty() || !id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b)))
-    {
-        faults.add(&top.span, &top.place, "`id` must be letters, digits, `-`, `_` and `.`");
+    if let Some(event) = top.get("event") {
+        let message = "this is an event layout: a source reads it, `kairos import` does not";
+        faults.add(&event.span(), &top.place, message);
+        return None;
     }
+    top.known(TOP, faults);
+    let id = read_id(top, faults);
     let table = read_table(top, faults);
     let modes = Mode::ALL.map(|m| (m.name(), m));
     let mode = top.one_of("mode", &modes, faults);
@@ -96,6 +96,16 @@ fn read(top: &Walk<'_, '_>, path: &Path, faults: &mut Faults<'_>) -> Option<Layo
     Some(Layout { id, table, mode, key, key_space, as_of, file, columns, path: path.to_path_buf() })
 }
 
+pub(super) fn read_id(top: &Walk<'_, '_>, faults: &mut Faults<'_>) -> Option<String> {
+    let id = required(top, "id", "a name for this layout, e.g. id = \"crm-subscribers\"", faults);
+    if let Some(id) = &id
+        && (id.is_empty() || !id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b)))
+    {
+        faults.add(&top.span, &top.place, "`id` must be letters, digits, `-`, `_` and `.`");
+    }
+    id
+}
+
 fn required(w: &Walk<'_, '_>, key: &str, remedy: &str, faults: &mut Faults<'_>) -> Option<String> {
     if w.get(key).is_none() {
         faults.add(&w.span, &w.place, format!("`{key}` is missing: {remedy}"));
@@ -117,57 +127,6 @@ fn read_table(top: &Walk<'_, '_>, faults: &mut Faults<'_>) -> Option<&'static Ta
         faults.add(&span, &top.place, format!("unknown table `{name}`{} (one of {list})", hint(name, names())));
     }
     found
-}
-
-fn read_file(w: &Walk<'_, '_>, faults: &mut Faults<'_>) -> FileSpec {
-    w.known(FILE, faults);
-    let formats = [("csv", FileFormat::Csv), ("parquet", FileFormat::Parquet)];
-    let encodings = Encoding::ALL.map(|e| (e.name(), e));
-    let encoding = w.one_of("encoding", &encodings, faults).unwrap_or(Encoding::Utf8);
-    let quote = match w.str("quote", faults) {
-        None => Some(b'"'),
-        Some(("", _)) => None,
-        Some(("\"", _)) => Some(b'"'),
-        Some(("'", _)) => Some(b'\''),
-        Some((_, span)) => {
-            faults.add(&span, &w.place, "`quote` must be \"\\\"\", \"'\", or \"\" for none");
-            None
-        }
-    };
-    let delimiter = w.str("delimiter", faults).map_or((",", w.span.clone()), |found| found);
-    let clash = quote.is_some_and(|q| delimiter.0.as_bytes().contains(&q));
-    if delimiter.0.is_empty() || delimiter.0.len() > 16 || delimiter.0.contains(['\n', '\r']) || clash {
-        let message =
-            "`delimiter` must be 1–16 bytes without line ends and without the quote; set quote = \"\" if needed";
-        faults.add(&delimiter.1, &w.place, message);
-    }
-    let line_max = w.usize("line_max", faults).unwrap_or((FileSpec::LINE_MAX, w.span.clone()));
-    if !(64..=FileSpec::LINE_MAX_LIMIT).contains(&line_max.0) {
-        let message =
-            format!("`line_max` must be 64 … {} bytes: one record is held in memory", FileSpec::LINE_MAX_LIMIT);
-        faults.add(&line_max.1, &w.place, message);
-    }
-    let header = w.bool("header", faults).unwrap_or(true);
-    let fields = w.usize("fields", faults);
-    if let (Some((_, span)), true) = (&fields, header) {
-        faults.add(span, &w.place, "`fields` is for files without header; with one, the header counts the fields");
-    }
-    FileSpec {
-        format: w.one_of("format", &formats, faults).unwrap_or(FileFormat::Csv),
-        delimiter: delimiter.0.to_owned(),
-        encoding,
-        header,
-        quote,
-        null: w.strings("null", faults).map_or_else(|| vec![String::new()], |(list, _)| list),
-        zone: read_zone(w, faults),
-        line_max: line_max.0,
-        fields: fields.map(|(n, _)| n),
-    }
-}
-
-fn read_zone(w: &Walk<'_, '_>, faults: &mut Faults<'_>) -> Option<Zone> {
-    let (name, span) = w.str("zone", faults)?;
-    Zone::named(name).map_err(|e| faults.add(&span, &w.place, e.to_string())).ok()
 }
 
 fn read_columns(
@@ -267,7 +226,7 @@ fn read_origin(w: &Walk<'_, '_>, to: &str, file: &FileSpec, faults: &mut Faults<
         }));
     }
     let Some(from) = w.get("from") else {
-        if !file.header {
+        if !file.header && file.names.as_ref().is_none_or(|n| !n.iter().any(|x| x == to)) {
             faults.add(
                 &w.span,
                 &w.place,
@@ -276,20 +235,7 @@ fn read_origin(w: &Walk<'_, '_>, to: &str, file: &FileSpec, faults: &mut Faults<
         }
         return Origin::Name(to.to_owned());
     };
-    let position = whole(from.get_ref());
-    match (from.get_ref(), position) {
-        (DeValue::String(name), _) if file.header => Origin::Name(name.trim().to_owned()),
-        (DeValue::String(_), _) => {
-            faults.add(&from.span(), &w.place, "the file has no header: `from` must be a position from 1");
-            Origin::Position(1)
-        }
-        // 4,096 fields: no record within line_max needs more, and a wrong figure shows at once
-        (_, Some(p)) if (1..=4_096).contains(&p) => Origin::Position(p),
-        _ => {
-            faults.add(&from.span(), &w.place, "`from` must be a name of the header or a position 1 … 4096");
-            Origin::Position(1)
-        }
-    }
+    origin(from, &w.place, file, faults)
 }
 
 fn read_kind(
@@ -342,13 +288,17 @@ fn read_format(w: &Walk<'_, '_>, kind: Option<ColumnKind>, faults: &mut Faults<'
     if !matches!(kind, None | Some(ColumnKind::Stored(ColumnType::Time | ColumnType::Date))) {
         faults.add(&span, &w.place, "`format` is for time and date columns");
     }
+    time_format(text, &span, &w.place, faults)
+}
+
+pub(super) fn time_format(text: &str, span: &Range<usize>, place: &str, faults: &mut Faults<'_>) -> TimeFormat {
     match text {
         "iso" => TimeFormat::Iso,
         "epoch_s" => TimeFormat::EpochS,
         "epoch_ms" => TimeFormat::EpochMs,
         "rfc3339" => TimeFormat::Rfc3339,
         pattern => TimeFormat::pattern(pattern).unwrap_or_else(|message| {
-            faults.add(&span, &w.place, message);
+            faults.add(span, place, message);
             TimeFormat::Iso
         }),
     }
@@ -384,7 +334,7 @@ fn read_unit(
     Some(unit)
 }
 
-fn read_map(w: &Walk<'_, '_>, faults: &mut Faults<'_>) -> Option<WordMap> {
+pub(super) fn read_map(w: &Walk<'_, '_>, faults: &mut Faults<'_>) -> Option<WordMap> {
     let others = [("quarantine", MapOther::Quarantine), ("keep", MapOther::Keep), ("null", MapOther::Null)];
     let other = w.one_of("map_other", &others, faults);
     let words = w.words("map", faults);

@@ -73,6 +73,14 @@ pub enum RejectReason {
     Number(NumberError),
     #[error("a short code is no subscriber's number")]
     ShortCode,
+    #[error("no IMSI: 14 or 15 digits")]
+    Imsi,
+    #[error("no cell in the layout's form, or out of its range")]
+    Cell,
+    #[error("a text longer than {max} bytes")]
+    TooLong { max: usize },
+    #[error("no rule of the layout knows this record")]
+    UnknownRecord,
 }
 
 impl RejectReason {
@@ -96,6 +104,10 @@ impl RejectReason {
             Self::NotATime => "not_a_time",
             Self::Number(_) => "bad_number",
             Self::ShortCode => "short_code",
+            Self::Imsi => "bad_imsi",
+            Self::Cell => "bad_cell",
+            Self::TooLong { .. } => "too_long",
+            Self::UnknownRecord => "unknown_record",
         }
     }
 }

@@ -100,6 +100,8 @@ pub struct FileSpec {
     pub line_max: usize,
     /// Fields of a record in a file without header; `None`: at least as many as the highest position.
     pub fields: Option<usize>,
+    /// Names of the columns of a file without header, in order.
+    pub names: Option<Vec<String>>,
 }
 
 impl FileSpec {
@@ -107,6 +109,12 @@ impl FileSpec {
     pub const LINE_MAX: usize = 65_536;
     /// Upper limit of `line_max`: the reader holds one record in memory.
     pub const LINE_MAX_LIMIT: usize = 16 << 20;
+
+    /// Fields that a record of a file without header must have (exactly, or at least), if the layout reads up to
+    /// `position_max`.
+    pub(crate) fn width(&self, position_max: usize) -> (usize, bool) {
+        self.fields.map_or((position_max, false), |n| (n, true))
+    }
 }
 
 /// One `[[column]]`.
@@ -139,6 +147,17 @@ pub enum Origin {
     Position(usize),
     /// The same text in every row.
     Const(String),
+}
+
+impl Origin {
+    /// 1-based position in a file without header, whose columns may have `names`; 0 if that is not known.
+    pub(crate) fn position(&self, names: Option<&[String]>) -> usize {
+        match self {
+            Self::Position(p) => *p,
+            Self::Name(name) => names.and_then(|n| n.iter().position(|x| x == name)).map_or(0, |p| p + 1),
+            Self::Const(_) => 0,
+        }
+    }
 }
 
 /// What becomes of a column.
@@ -187,9 +206,8 @@ impl Layout {
         })
     }
 
-    /// The highest position that the layout reads; 0 if it reads by name only.
+    /// The highest position that the layout reads in a file without header.
     pub fn position_max(&self) -> usize {
-        let positions = self.columns.iter().map(|c| if let Origin::Position(p) = c.source { p } else { 0 });
-        positions.max().unwrap_or(0)
+        self.columns.iter().map(|c| c.source.position(self.file.names.as_deref())).max().unwrap_or(0)
     }
 }

@@ -1,7 +1,7 @@
 //! A TOML document read field by field, so that every fault is told at once, each with its line.
 
 use kairos_model::near::hint;
-use std::{fmt, ops::Range, path::PathBuf};
+use std::{borrow::Cow, fmt, ops::Range, path::PathBuf};
 use toml::{
     Spanned,
     de::{DeTable, DeValue},
@@ -87,6 +87,11 @@ impl<'d, 't> Walk<'d, 't> {
 
     pub fn get(&self, key: &str) -> Option<&'d Spanned<DeValue<'t>>> {
         self.table.get(key)
+    }
+
+    /// Every key with its value, in the order of the keys.
+    pub fn entries(&self) -> impl Iterator<Item = (&'d Spanned<Cow<'t, str>>, &'d Spanned<DeValue<'t>>)> + use<'d, 't> {
+        self.table.iter()
     }
 
     pub fn str(&self, key: &str, faults: &mut Faults<'_>) -> Option<Found<&'d str>> {

@@ -143,6 +143,22 @@ impl WhenReader {
     }
 }
 
+/// RFC 3339 with an offset.
+pub(crate) fn rfc3339(text: &str) -> Option<Timestamp> {
+    match iso(text.as_bytes(), false).or_else(|| iso_by_library(text, false))? {
+        When::Instant(us) => Some(Timestamp(us)),
+        When::Local { .. } => None,
+    }
+}
+
+/// `YYYY-MM-DD`.
+pub(crate) fn iso_day(text: &str) -> Option<LocalDay> {
+    match iso(text.as_bytes(), true)? {
+        When::Local { day, .. } if text.len() == 10 => Some(LocalDay(day)),
+        _ => None,
+    }
+}
+
 fn in_range(us: i64) -> Option<When> {
     jiff::Timestamp::from_microsecond(us).ok()?;
     Some(When::Instant(us))

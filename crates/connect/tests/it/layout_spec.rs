@@ -2,7 +2,8 @@
 
 use crate::layout_kit::{layout, plain};
 use expect_test::{Expect, expect};
-use kairos_connect::layout::{Layout, Mode};
+use kairos_connect::layout::{EventLayout, Layout, Mode};
+use kairos_model::EventCatalog;
 use std::{fs, path::PathBuf};
 
 fn check(text: &str, want: Expect) {
@@ -20,8 +21,11 @@ fn every_layout_of_the_province_reads() {
     for entry in fs::read_dir(&folder).expect("the province has layouts") {
         let path = entry.expect("listed").path();
         let text = fs::read_to_string(&path).expect("readable");
-        let layout = Layout::parse(&text, &path).unwrap_or_else(|e| panic!("{e}"));
-        assert_eq!(path.file_stem().and_then(|s| s.to_str()), Some(layout.id.as_str()));
+        let id = match EventLayout::is_one(&text) {
+            true => EventLayout::parse(&text, &path, &EventCatalog::standard()).unwrap_or_else(|e| panic!("{e}")).id,
+            false => Layout::parse(&text, &path).unwrap_or_else(|e| panic!("{e}")).id,
+        };
+        assert_eq!(path.file_stem().and_then(|s| s.to_str()), Some(id.as_str()));
         read += 1;
     }
     assert!(read >= 5, "{read}");
@@ -85,7 +89,7 @@ from = "cell"
               line 4, top level: `key` names `call_id`, which is no column of this layout; or add [[column]] with to = "call_id" and type = "key"
               line 4, top level: `key` names `at` twice
               line 6, [file]: unknown encoding `latin1` (one of utf-8, gbk, gb18030)
-              line 7, [file]: unknown field `delimitter`; did you mean `delimiter`? (fields: format, delimiter, encoding, header, quote, null, zone, line_max, fields)
+              line 7, [file]: unknown field `delimitter`; did you mean `delimiter`? (fields: format, delimiter, encoding, header, quote, null, zone, line_max, fields, names)
               line 8, [file]: `line_max` must be 64 … 16777216 bytes: one record is held in memory
               line 11, column `subscriber`: `from` must be a name of the header or a position 1 … 4096
               line 12, column `durations`: is not in table usage; did you mean `duration_s`?; or give it a `type` to add it
@@ -167,7 +171,7 @@ fn what_is_missing_is_named() {
               line 5, top level: column `spare` has type "key" but `key` does not name it
               line 6, top level: `as_of` without offset needs `zone` in [file]
               line 9, [file]: `delimiter` must be 1–16 bytes without line ends and without the quote; set quote = "" if needed
-              line 12, column `subscriber`: the file has no header: `from` must be a position from 1
+              line 12, column `subscriber`: the file has no header: `from` must be a position from 1, or give `names` in [file]
               line 13, column `order_id`: `from` is missing: the file has no header, so give a position from 1 or a `const`
               line 16, column `offer`: the table requires this column; leave `required` out
               line 20, column `at`: local times need a zone: set zone = "Asia/Shanghai" in [file] or here"#]],

@@ -1,5 +1,8 @@
 //! Stories of the crate, one binary.
 
+mod cloudevents;
+mod event_files;
+mod event_kit;
 mod file_channel;
 mod layout_files;
 mod layout_flaws;
