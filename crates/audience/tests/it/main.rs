@@ -1,0 +1,6 @@
+//! Stories of the index: equal to the row evaluation, refused when damaged, the same for ever.
+
+mod damage;
+mod equal;
+mod stories;
+mod world;
