@@ -104,6 +104,8 @@ pub const TABLES: &[TableDef] = &[
             req("subscriber", Subscriber),
             opt("msisdn", OwnNumber),
             opt("name", Secret),
+            // zh, en
+            opt("language", Text),
             opt("brand", Text),
             opt("status", Text),
             opt("gender", Text),

@@ -10,7 +10,7 @@ use crate::{
 };
 use kairos_model::Channel;
 
-pub(crate) const SUBSCRIBERS: &str = "subscriber_id,msisdn,name,brand,status,gender,birth_year,joined,region,home_cell,work_cell,tac,device_brand,device_os,screen_height,mms,five_g,plan,customer_group,payment,do_not_disturb\n";
+pub(crate) const SUBSCRIBERS: &str = "subscriber_id,msisdn,name,brand,status,gender,birth_year,joined,region,home_cell,work_cell,tac,device_brand,device_os,screen_height,mms,five_g,plan,customer_group,payment,do_not_disturb,language\n";
 pub(crate) const NUMBERS: &str = "subscriber_id,msisdn,since,until\n";
 pub(crate) const ORDERS: &str = "order_id,subscriber_id,offer,ordered_at,channel,price_fen\n";
 pub(crate) const PRODUCTS: &str = "subscriber_id,product,since,until,monthly_fen\n";
@@ -31,7 +31,8 @@ pub(crate) fn subscriber(p: &Province, s: &Subscriber, out: &mut Vec<u8>) -> u64
     r.int(s.birth_year.unsigned_abs().into()).day(s.joined_s).text(s.region_code());
     r.int(s.home_cell.into()).int(s.work_cell.into()).int(s.device.tac.into());
     r.text(s.device.brand).text(s.device.os).int(s.device.screen.into()).flag(s.device.mms).flag(s.device.five_g);
-    r.text(s.plan.code).text(s.group.code()).text(s.payment.code()).flag(s.do_not_disturb).end();
+    r.text(s.plan.code).text(s.group.code()).text(s.payment.code()).flag(s.do_not_disturb);
+    r.text(if s.english { "en" } else { "zh" }).end();
     1
 }
 

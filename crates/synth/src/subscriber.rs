@@ -16,6 +16,9 @@ pub(crate) const NEVER: i64 = i64::MAX;
 /// Share of the subscribers whom nobody may disturb.
 const DO_NOT_DISTURB: f64 = 0.01;
 
+/// Share of the subscribers who are written to in English.
+const ENGLISH: f64 = 0.04;
+
 /// Who a subscriber is at the end of the data.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Subscriber {
@@ -35,6 +38,8 @@ pub struct Subscriber {
     pub device: &'static Device,
     pub trend: Trend,
     pub do_not_disturb: bool,
+    /// Is written to in English; everybody else in Chinese.
+    pub english: bool,
     /// How much he calls, mean about 1.
     pub activity: f64,
     /// How much data he uses, mean about 1.
@@ -140,6 +145,8 @@ impl Province {
             device,
             trend,
             do_not_disturb,
+            // drawn last: what was drawn before it stays as it was
+            english: d.chance(ENGLISH),
             activity,
             data_use,
             joined_s,
@@ -238,6 +245,7 @@ mod tests {
         assert!((0.85..1.15).contains(&mean), "activity {mean}");
         for (what, got, range) in [
             ("dnd", share(&|s| s.do_not_disturb), 0.007..0.013),
+            ("english", share(&|s| s.english), 0.03..0.05),
             ("declining", share(&|s| s.trend == Trend::Declining), 0.05..0.07),
             ("active", share(&|s| s.status == Status::Active), 0.94..0.98),
             ("gotone", share(&|s| s.brand == Brand::Gotone), 0.2..0.4),

@@ -5,11 +5,10 @@ use super::{
     parse::read_id,
     parse_file::{named, origin, read_file},
     spec::{FileSpec, Origin},
-
     walk::{Faults, LayoutErrors, Walk},
     when::TimeFormat,
 };
-use kairos_model::{Event, EventCatalog, EventTypeDef, Zone};
+use kairos_model::{Event, EventCatalog, EventTypeDef, Zone, near::hint};
 use std::{path::Path, sync::Arc};
 use toml::{
     Spanned,

@@ -6,11 +6,10 @@ use super::{
     number::{Round, Scale, Unit},
     parse::{read_map, time_format},
     parse_file::read_zone,
-
     walk::{Walk, scalar},
     when::TimeFormat,
 };
-use kairos_model::{EventTypeDef, FieldDef, Zone, table::ColumnType};
+use kairos_model::{EventTypeDef, FieldDef, Zone, near::hint, table::ColumnType};
 use toml::de::DeValue;
 
 const TIME: &[&str] = &["from", "format", "zone", "plus", "plus_unit"];

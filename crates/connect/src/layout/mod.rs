@@ -51,7 +51,7 @@ pub use walk::{LayoutErrors, LayoutFault};
 pub use when::TimeFormat;
 
 pub(crate) use event_cell::number as cell_number;
+pub(crate) use kairos_model::near::hint;
 pub(crate) use number::exact_micros;
-pub(crate) use suggest::hint;
 pub(crate) use walk::{Faults, Walk, scalar};
 pub(crate) use when::{iso_day, rfc3339};

@@ -2,10 +2,9 @@
 
 use super::{
     spec::{Encoding, FileFormat, FileSpec, Origin},
-
     walk::{Faults, Walk, whole},
 };
-use kairos_model::Zone;
+use kairos_model::{Zone, near::hint};
 use std::ops::Range;
 use toml::{Spanned, de::DeValue};
 
