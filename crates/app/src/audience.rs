@@ -5,7 +5,7 @@ use crate::{
     error::{AppError, Context, Kind, Result},
 };
 use kairos_catalog as catalog;
-use kairos_lake::{Audience, LakeError, Snapshot, TagCatalogue};
+use kairos_lake::{Audience, LakeError, Snapshot, Step, TagCatalogue};
 use kairos_model::{SnapshotId, Timestamp};
 use kairos_rules::{Condition, Lang, Node, Problems, explain, explain_clause};
 use roaring::RoaringBitmap;
@@ -20,6 +20,8 @@ pub struct FunnelStep {
     pub alone: u64,
     /// How many are left after it and all before it.
     pub left: u64,
+    /// How many satisfy every other clause and not this one: what dropping it would add.
+    pub only: u64,
 }
 
 /// The answer to "how many?".
@@ -101,12 +103,7 @@ impl App {
     }
 
     fn members_with(&self, snapshot: SnapshotId, condition: &Condition, tags: &TagCatalogue) -> Result<RoaringBitmap> {
-        self.lake.select(snapshot, condition, tags.sets()).map_err(|e| match e {
-            // the condition asks for what there is not: an expired list, a tag that the snapshot lacks
-            LakeError::Limit { what } => AppError::invalid("condition_refused", what),
-            e @ LakeError::UnknownTag { .. } => AppError::invalid("condition_refused", e.to_string()),
-            e => AppError::failure("audience", format!("cannot evaluate `{}`", condition.text())).because(e),
-        })
+        self.lake.select(snapshot, condition, tags.sets()).map_err(|e| refused(condition, e))
     }
 
     /// Counts in the newest snapshot up to `at`, and shows what each clause of the outermost `and` removes.
@@ -114,20 +111,17 @@ impl App {
         let condition = self.condition(text)?;
         let tags = self.tags_at(at)?;
         let (snapshot, as_of) = self.snapshot_at(at)?;
-        let everyone = self.members_with(snapshot, &Condition::everyone(), &tags)?;
-        let members = self.members_with(snapshot, &condition, &tags)?;
+        let found = self.lake.funnel(snapshot, &condition, tags.sets()).map_err(|e| refused(&condition, e))?;
         let mut funnel = Vec::new();
-        let mut left = everyone.clone();
         if let Node::And(clauses) = condition.root() {
-            for node in clauses {
+            for (node, step) in clauses.iter().zip(&found.steps) {
                 let one = Condition::from_node(node, &*tags).map_err(|p| condition_error(&p))?;
-                let alone = self.members_with(snapshot, &one, &tags)?;
-                left &= &alone;
                 let clause = match node {
                     Node::Leaf(leaf) => explain_clause(leaf, &*tags, lang, None),
                     _ => explain(&one, &*tags, lang),
                 };
-                funnel.push(FunnelStep { clause, text: one.text().to_owned(), alone: alone.len(), left: left.len() });
+                let (text, &Step { alone, left, only, .. }) = (one.text().to_owned(), step);
+                funnel.push(FunnelStep { clause, text, alone, left, only });
             }
         }
         Ok(Count {
@@ -135,8 +129,8 @@ impl App {
             sentence: explain(&condition, &*tags, lang),
             snapshot,
             as_of,
-            everyone: everyone.len(),
-            count: members.len(),
+            everyone: found.everyone,
+            count: found.count,
             funnel,
         })
     }
@@ -168,6 +162,16 @@ impl App {
         let Ok((snapshot, _)) = self.snapshot() else { return Ok(None) };
         let condition = self.condition_of(&c.def)?;
         Ok(Some(self.members(snapshot, &condition)?))
+    }
+}
+
+/// Why a sound condition has no answer.
+fn refused(condition: &Condition, e: LakeError) -> AppError {
+    match e {
+        // it asks for what there is not: an expired list, a tag that the snapshot lacks
+        LakeError::Limit { what } => AppError::invalid("condition_refused", what),
+        e @ LakeError::UnknownTag { .. } => AppError::invalid("condition_refused", e.to_string()),
+        e => AppError::failure("audience", format!("cannot evaluate `{}`", condition.text())).because(e),
     }
 }
 

@@ -29,7 +29,7 @@ struct Version {
 }
 
 /// What a directory holds once it is in use, each by a file or folder that tells it.
-const STORES: [&str; 4] = ["catalog.sqlite", "journal", "lake/MANIFEST.json", "vault"];
+const STORES: [&str; 5] = ["catalog.sqlite", "journal", "lake/MANIFEST.json", "lists", "vault"];
 
 /// An open, locked data directory. The lock ends with the value.
 pub struct DataDir {

@@ -49,6 +49,10 @@ impl App {
                 .compute_tags(&self.tags(), as_of, self.now())
                 .await
                 .or_fail(Kind::Failure, "tags", || "the tags cannot be computed".to_owned())?;
+        // questions are asked of the index: it is there before the first one
+        let id = report.snapshot.id();
+        tokio::task::block_in_place(|| self.lake.index(id))
+            .or_fail(Kind::Failure, "index", || format!("cannot index snapshot {}", id.0))?;
         Ok(TagsComputed {
             snapshot: report.snapshot.id().0,
             as_of: report.snapshot.as_of(),

@@ -3,6 +3,7 @@
 use crate::{
     error::{LakeError, Result},
     import::ImportMeta,
+    index::OpenIndexes,
     manifest::{ImportRecord, Manifest, Mode, TableState},
     schema,
 };
@@ -60,6 +61,7 @@ pub(crate) struct Inner {
     /// Held from judging what is new until the manifest says so: commits happen one after another.
     committing: Mutex<()>,
     next_seq: AtomicU64,
+    pub indexes: Mutex<OpenIndexes>,
 }
 
 impl Lake {
@@ -93,6 +95,7 @@ impl Lake {
             manifest: RwLock::new(Arc::new(manifest)),
             committing: Mutex::new(()),
             next_seq,
+            indexes: Mutex::default(),
         };
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -189,7 +192,8 @@ impl Inner {
 /// themselves by their content and are no part of the manifest.
 fn sweep(dir: &Path, manifest: &Manifest) -> Result<()> {
     let keep: BTreeSet<PathBuf> = manifest.files().map(|f| dir.join(f)).collect();
-    let folders = schema::tables().map(|t| dir.join(t.name)).chain([dir.join("snapshot"), dir.join("audience")]);
+    let folders =
+        schema::tables().map(|t| dir.join(t.name)).chain(["snapshot", "audience", "index"].map(|f| dir.join(f)));
     for folder in folders.chain([dir.to_owned()]) {
         let entries = match fs::read_dir(&folder) {
             Ok(entries) => entries,
@@ -199,7 +203,8 @@ fn sweep(dir: &Path, manifest: &Manifest) -> Result<()> {
         for entry in entries {
             let path = entry.map_err(LakeError::io("list", &folder))?.path();
             let unfinished = path.extension().is_some_and(|e| e == "tmp");
-            let ours = unfinished || (folder != *dir && folder.file_name().is_some_and(|f| f != "audience"));
+            let by_itself = folder.file_name().is_some_and(|f| f == "audience" || f == "index");
+            let ours = unfinished || (folder != *dir && !by_itself);
             if ours && path.is_file() && !keep.contains(&path) {
                 tracing::info!(path = %path.display(), "sweeping an unfinished file");
                 fs::remove_file(&path).map_err(LakeError::io("sweep", &path))?;

@@ -99,23 +99,18 @@ fn value(a: &ArrayRef, ty: &TagType, row: usize) -> TagValue {
 }
 
 impl Lake {
-    /// The subscribers of a snapshot for whom the condition is true.
+    /// The subscribers of a snapshot for whom the condition is true, by SQL over its columns: the back end of tags that
+    /// are conditions and of queries, and what tests hold the index equal to.
     ///
-    /// Errors: no such snapshot; a tag that it lacks or has with another type; an area or list that `sets` lacks.
-    pub fn select(&self, snapshot: SnapshotId, condition: &Condition, sets: &Sets) -> Result<RoaringBitmap> {
+    /// Errors: as [`Lake::select`].
+    pub fn select_by_sql(&self, snapshot: SnapshotId, condition: &Condition, sets: &Sets) -> Result<RoaringBitmap> {
         let snapshot = self.snapshot(snapshot)?;
-        let columns = self.columns_for(&snapshot, condition)?;
+        self.fits(&snapshot, condition)?;
+        let ids: Vec<&str> = condition.tags().iter().map(|t| t.id.as_str()).collect();
+        let columns = self.inner.tag_columns(&snapshot, &ids)?;
         let answer = self.inner.judge(&columns, condition, snapshot.as_of(), sets)?;
         let subscribers = columns.batch.column(0).as_primitive::<UInt32Type>();
         Ok(chosen(subscribers, &answer).collect())
-    }
-
-    /// How many they are.
-    pub fn count(&self, snapshot: SnapshotId, condition: &Condition, sets: &Sets) -> Result<u64> {
-        let snapshot = self.snapshot(snapshot)?;
-        let columns = self.columns_for(&snapshot, condition)?;
-        let answer = self.inner.judge(&columns, condition, snapshot.as_of(), sets)?;
-        Ok(answer.true_count() as u64)
     }
 
     /// All subscribers of a snapshot.
@@ -135,7 +130,8 @@ impl Lake {
         Ok(TagValues { columns })
     }
 
-    fn columns_for(&self, snapshot: &Snapshot, condition: &Condition) -> Result<TagColumns> {
+    /// Whether the snapshot has each tag of the condition with its type.
+    pub(crate) fn fits(&self, snapshot: &Snapshot, condition: &Condition) -> Result<()> {
         for used in condition.tags() {
             let have = snapshot.tag(&used.id)?;
             if have.tag_type().name() != used.ty.name() {
@@ -149,8 +145,7 @@ impl Lake {
                 return Err(LakeError::Limit { what });
             }
         }
-        let ids: Vec<&str> = condition.tags().iter().map(|t| t.id.as_str()).collect();
-        self.inner.tag_columns(snapshot, &ids)
+        Ok(())
     }
 }
 

@@ -52,6 +52,8 @@ pub struct FunnelStep {
     pub sentence: String,
     /// How many satisfy this clause alone.
     pub alone: u64,
+    /// How many satisfy every other clause and not this one: what dropping it would add.
+    pub only: u64,
     /// How many are left after it and all before it.
     pub left: u64,
 }
@@ -100,6 +102,7 @@ impl AudienceCount {
                     condition: s.text.clone(),
                     sentence: s.clause.clone(),
                     alone: s.alone,
+                    only: s.only,
                     left: s.left,
                 })
                 .collect(),

@@ -71,17 +71,19 @@ fn show(app: &App, c: &Count, seconds: f64, context: &Context<'_>) -> Output {
         json!({
             "condition": c.condition, "sentence": c.sentence, "snapshot": c.snapshot.0, "as_of": c.as_of.to_string(),
             "everyone": c.everyone, "count": c.count, "seconds": seconds,
-            "funnel": c.funnel.iter().map(|s| json!({"clause": s.clause, "condition": s.text, "alone": s.alone, "left": s.left}))
+            "funnel": c.funnel.iter().map(|s| json!({"clause": s.clause, "condition": s.text, "alone": s.alone, "left": s.left, "only": s.only}))
                 .collect::<Vec<_>>(),
         })
     };
     let text = || {
-        let mut rows = vec![vec!["everyone".to_owned(), String::new(), grouped(c.everyone)]];
-        rows.extend(c.funnel.iter().map(|s| vec![s.clause.clone(), grouped(s.alone), grouped(s.left)]));
+        let mut rows = vec![vec!["everyone".to_owned(), String::new(), grouped(c.everyone), String::new()]];
+        rows.extend(
+            c.funnel.iter().map(|s| vec![s.clause.clone(), grouped(s.alone), grouped(s.left), grouped(s.only)]),
+        );
         format!(
-            "{}\n\n{}\n{} of {} subscribers, exact, snapshot {} as of {}, {:.0} ms\n",
+            "{}\n\n{}\n{} of {} subscribers, exact, snapshot {} as of {}, {:.1} ms\n",
             c.sentence,
-            table(&["clause", "alone", "left"], &rows),
+            table(&["clause", "alone", "left", "only this removes"], &rows),
             grouped(c.count),
             grouped(c.everyone),
             c.snapshot.0,

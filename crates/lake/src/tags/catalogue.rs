@@ -104,7 +104,23 @@ pub struct TagProblems(pub Vec<TagProblem>);
 pub struct Sets {
     areas: BTreeMap<String, (Named, Vec<CellId>)>,
     /// Members, or why there are none to ask.
-    lists: BTreeMap<String, (Named, Result<RoaringBitmap, String>)>,
+    lists: BTreeMap<String, (Named, Result<List, String>)>,
+}
+
+/// The members of a list in the forms that the row and SQL back ends and the index ask.
+#[derive(Clone, Debug)]
+struct List {
+    members: RoaringBitmap,
+    indexed: kairos_audience::Members,
+}
+
+impl kairos_audience::Sets for Sets {
+    fn list(&self, id: &str) -> Option<&kairos_audience::Members> {
+        self.lists.get(id).and_then(|(_, list)| list.as_ref().ok()).map(|l| &l.indexed)
+    }
+    fn area(&self, id: &str) -> Option<&[CellId]> {
+        Self::area(self, id)
+    }
 }
 
 impl Sets {
@@ -115,7 +131,8 @@ impl Sets {
     }
     /// `members`: subscriber ordinals.
     pub fn add_list(&mut self, name: Named, members: RoaringBitmap) {
-        self.lists.insert(name.id.clone(), (name, Ok(members)));
+        let indexed = kairos_audience::Members::from_ascending(members.iter());
+        self.lists.insert(name.id.clone(), (name, Ok(List { members, indexed })));
     }
     /// A list that is known and cannot be asked: a condition may name it, and its evaluation is refused with `why`.
     pub fn block_list(&mut self, name: Named, why: String) {
@@ -126,14 +143,14 @@ impl Sets {
         self.areas.get(id).map(|(_, cells)| cells.as_slice())
     }
     pub fn list(&self, id: &str) -> Option<&RoaringBitmap> {
-        self.lists.get(id).and_then(|(_, members)| members.as_ref().ok())
+        self.lists.get(id).and_then(|(_, list)| list.as_ref().ok()).map(|l| &l.members)
     }
     pub fn remove_list(&mut self, id: &str) {
         self.lists.remove(id);
     }
     /// Why a list cannot be asked; `None` if it can, or is not known.
     pub fn blocked(&self, id: &str) -> Option<&str> {
-        self.lists.get(id).and_then(|(_, members)| members.as_ref().err()).map(String::as_str)
+        self.lists.get(id).and_then(|(_, list)| list.as_ref().err()).map(String::as_str)
     }
     fn names(&self) -> (Vec<Named>, Vec<Named>) {
         (self.areas.values().map(|x| x.0.clone()).collect(), self.lists.values().map(|x| x.0.clone()).collect())

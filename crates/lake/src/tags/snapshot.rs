@@ -58,7 +58,7 @@ pub struct SnapshotTag {
     /// Hash of the definition.
     pub definition: String,
     /// Hash of definition, inputs up to `as_of`, and `as_of` itself as far as the definition looks at it.
-    pub(super) key: String,
+    pub(crate) key: String,
     pub(super) file: FileRef,
     pub(super) default: Option<serde_json::Value>,
     /// The snapshot's subscribers with a value.

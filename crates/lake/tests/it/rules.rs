@@ -135,6 +135,9 @@ async fn rows_and_sql_answer_alike() {
         let got = lake.select(snapshot, &c, &sets).unwrap_or_else(|e| panic!("seed {seed}: {}\n{e:?}", c.text()));
         assert_eq!(got, want, "seed {seed}: {}", c.text());
         assert_eq!(lake.count(snapshot, &c, &sets).unwrap(), want.len());
+        let by_sql =
+            lake.select_by_sql(snapshot, &c, &sets).unwrap_or_else(|e| panic!("seed {seed}: {}\n{e:?}", c.text()));
+        assert_eq!(by_sql, want, "seed {seed}, by SQL: {}", c.text());
         seen += 1;
         selected += want.len();
     }
