@@ -14,7 +14,7 @@ fn main() -> ExitCode {
         Some("tags") => tags::run(args.collect()),
         Some("stage") => stage::run(args.collect()),
         _ => {
-            eprintln!("usage: xtask floors | xtask tags [FOLDER] | xtask stage NAME COMMAND [ARG…]");
+            eprintln!("usage: xtask floors | xtask tags [write] | xtask stage NAME COMMAND [ARG…]");
             ExitCode::from(2)
         }
     }

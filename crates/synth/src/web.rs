@@ -55,7 +55,7 @@ pub(crate) fn visits(p: &Province, s: &Subscriber, out: &mut Vec<u8>) -> u64 {
     // a new need shows in the last month: who looks for work, a trip, a loan
     let need = d.chance(0.08).then(|| [6, 5, 4, 8][d.below(4) as usize]);
     let last_month = i64::from(p.months.last().map_or(0, |m| m.offset_s));
-    let n = d.count(8.5 * smart * (0.4 + s.data_use.min(2.5))).min(200);
+    let n = d.count(6.0 * smart * (0.4 + s.data_use.min(2.5))).min(200);
     for k in 0..n {
         let at = habit.when(&mut d, days);
         let topic = match d.below(100) {

@@ -2,6 +2,7 @@
 //!
 //! Two tags are of a kind when nothing is left between them but a constant, a window or a service: see [`shape`].
 
+mod page;
 mod shape;
 
 use serde::Deserialize;
@@ -41,26 +42,40 @@ pub(crate) struct Tag {
     pub en: String,
     pub aspect: String,
     pub category: String,
+    #[serde(rename = "type")]
+    pub ty: String,
+    pub description: String,
     pub from: Option<String>,
     pub value: Option<String>,
     pub sql: Option<String>,
     pub condition: Option<String>,
 }
 
-/// Reads every tag file of the folder and judges them; without an argument the demo province's.
+/// Reads the demo province's tag files and judges them; with `write` it also writes their page anew.
 pub fn run(args: Vec<String>) -> ExitCode {
-    let folder = args.first().map_or_else(province, PathBuf::from);
-    let all = match read(&folder) {
+    let all = match read(&province()) {
         Ok(all) => all,
         Err(what) => {
             eprintln!("tags: {what}");
             return ExitCode::FAILURE;
         }
     };
-    let (line, faults) = judge(&all);
+    let (line, mut faults) = judge(&all);
+    let (path, page) = (page_path(), page::page(&all));
+    if args.first().is_some_and(|a| a == "write") {
+        if let Err(e) = fs::write(&path, &page) {
+            faults.push(format!("cannot write `{}`: {e}", path.display()));
+        }
+    } else if fs::read_to_string(&path).ok().as_deref() != Some(page.as_str()) {
+        faults.push(format!("`{}` is not of today's tags; run `cargo run -p xtask -- tags write`", path.display()));
+    }
     faults.iter().for_each(|f| eprintln!("{f}"));
     println!("tags: {line}");
     if faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn page_path() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/reference/tag-catalogue.md")
 }
 
 fn province() -> PathBuf {
@@ -159,6 +174,8 @@ mod tests {
                 id,
                 aspect: "basic".into(),
                 category: "c".into(),
+                ty: "int".into(),
+                description: String::new(),
                 from,
                 value,
                 sql: None,
@@ -186,7 +203,7 @@ mod tests {
         let one = |id: &str, word: &str| {
             format!(
                 "[[tag]]\nid = \"{id}\"\nzh = \"{id}\"\nen = \"{id}\"\naspect = \"basic\"\ncategory = \"c\"\n\
-                 from = \"s\"\nvalue = \"count(*) filter (where kind = '{word}')\"\n"
+                 type = \"int\"\ndescription = \"\"\nfrom = \"s\"\nvalue = \"count(*) filter (where kind = '{word}')\"\n"
             )
         };
         let mut text = "[[source]]\nid = \"s\"\nsql = \"select subscriber from usage\"\n".to_owned();
