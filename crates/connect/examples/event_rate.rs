@@ -7,7 +7,7 @@ use kairos_connect::{
     cloudevents::{Circles, Decoder},
     layout::{EventLayout, EventOptions, EventReader},
 };
-use kairos_model::{EventCatalog, NumberPlan, SourceId, hash::mix};
+use kairos_model::{Currency, EventCatalog, NumberPlan, SourceId, hash::mix};
 use rustix::time::{ClockId, clock_gettime};
 use std::{fmt::Write as _, hint::black_box, io::Cursor, path::Path, sync::Arc};
 
@@ -91,7 +91,7 @@ fn main() {
     });
     let http = show("CloudEvents, 100", bytes, http);
 
-    let options = EventOptions::new(SourceId(1), plan, [7; 16]);
+    let options = EventOptions::new(SourceId(1), plan, Currency::CNY, [7; 16]);
     let mut rates = Vec::new();
     for (id, text) in [
         ("cmcc-s1-mme", include_str!("../../../province/layouts/cmcc-s1-mme.toml")),

@@ -6,5 +6,6 @@ pub mod channel;
 pub mod cloudevents;
 pub mod event;
 pub mod file_channel;
+pub mod folder;
 pub mod layout;
 pub mod smpp;

@@ -2,6 +2,7 @@
 
 use super::{
     event_cell,
+    event_reader::EventOptions,
     event_spec::{
         BadPeer, CellSpec, Col, EventLayout, FieldFrom, FieldSpec, IGNORED_DUPLICATE, IGNORED_UNKNOWN, Is, Recipe,
         Test, Then, TimeSpec, Unknown, WhoKind,
@@ -14,7 +15,7 @@ use super::{
 };
 use crate::event::{Draft, EventBatch, Recent, Who, event_key};
 use kairos_model::{
-    CellId, Dialled, FieldDef, Imsi, NumberPlan, Span, Timestamp,
+    CellId, Currency, Dialled, FieldDef, Imsi, NumberPlan, Span, Timestamp,
     event_tail::{self, FieldValue, TEXT_MAX},
     event_type::Place,
     table::ColumnType,
@@ -68,13 +69,9 @@ fn flaw<T>(field: &str, reason: RejectReason) -> Made<T> {
 
 impl EventMapper {
     /// Binds `layout` to a file's columns: `header` holds their names, `None` where the file has none.
-    pub fn new(
-        layout: Arc<EventLayout>,
-        header: Option<&[&str]>,
-        plan: Arc<NumberPlan>,
-        secret: [u8; 16],
-    ) -> Result<Self, Misfit> {
+    pub fn new(layout: Arc<EventLayout>, header: Option<&[&str]>, options: &EventOptions) -> Result<Self, Misfit> {
         let found = places(layout.columns.iter().map(|c| ("event", c)), header)?;
+        check_currencies(&layout, options.currency)?;
         // the parser makes no constant a column
         let places = found.into_iter().map(|at| if let At::Field(i) = at { i } else { usize::MAX }).collect();
         let blanks = layout.file.null.iter().map(|n| n.trim_ascii().to_owned()).filter(|n| !n.is_empty());
@@ -82,8 +79,8 @@ impl EventMapper {
             places,
             nulls: blanks.collect(),
             clocks: layout.clocks.iter().map(|(f, z)| WhenReader::new(f.clone(), z.clone())).collect(),
-            plan,
-            secret,
+            plan: options.plan.clone(),
+            secret: options.secret,
             seen: Recent::new(Recent::FILE),
             layout,
         })
@@ -130,6 +127,20 @@ impl EventMapper {
         batch.push(draft, tail_from, offset, 0);
         Ok(())
     }
+}
+
+fn check_currencies(layout: &EventLayout, tenant: Currency) -> Result<(), Misfit> {
+    let recipes =
+        layout.rules.iter().filter_map(|r| if let Then::Event(recipe) = &r.then { Some(recipe) } else { None });
+    for (def, spec) in recipes.flat_map(|r| r.kind.fields.iter().zip(&r.fields)) {
+        match spec.as_ref().and_then(|s| s.currency) {
+            Some(unit) if unit != tenant => {
+                return Err(Misfit::Currency { column: def.name.clone(), unit, currency: tenant });
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// One record on its way.

@@ -175,7 +175,12 @@ impl Reading<'_, '_> {
         if !numeric && (w.get("round").is_some() || w.get("unit").is_some()) {
             self.faults.add(&w.span, &w.place, "`unit` and `round` are for numbers");
         }
-        let scale = match w.str("unit", self.faults) {
+        let unit = w.str("unit", self.faults);
+        let currency = match unit.as_ref().and_then(|(name, _)| Unit::named(name)) {
+            Some(Unit::Money { currency, .. }) => Some(currency),
+            _ => None,
+        };
+        let scale = match unit {
             Some((name, span)) => unit_scale(name, def, round).unwrap_or_else(|| {
                 let message = format!("unit `{name}` does not fit `{}`: time units are for `…_s`, data units for `…_kib` and `bytes`, money units for money", def.name);
                 self.faults.add(&span, &w.place, message);
@@ -186,7 +191,7 @@ impl Reading<'_, '_> {
         let clock = if w.get("format").is_some() || w.get("zone").is_some() { self.clock_of(w) } else { clock };
         let map = read_map(w, self.faults);
         self.check_const(w, &from, def, scale);
-        Some(FieldSpec { from, scale, map, clock })
+        Some(FieldSpec { from, scale, currency, map, clock })
     }
 
     /// A constant must be a value of its field, so that a slip shows here and not as a million bad rows.

@@ -9,7 +9,7 @@ use super::{
     spec::Origin,
 };
 use crate::event::EventBatch;
-use kairos_model::{NumberPlan, SourceId};
+use kairos_model::{Currency, NumberPlan, SourceId};
 use std::{io::Read, path::Path, sync::Arc};
 
 /// What reading events needs besides the layout.
@@ -18,6 +18,8 @@ pub struct EventOptions {
     pub source: SourceId,
     /// Decides what is a number and what a short code.
     pub plan: Arc<NumberPlan>,
+    /// The tenant's: a layout with amounts in another one is refused.
+    pub currency: Currency,
     /// Keys the hashes of ids ([`crate::event::event_key`]).
     pub secret: [u8; 16],
     /// Records of one batch at most, 1 … 65,536: what is decoded and not yet committed is held in memory.
@@ -25,8 +27,8 @@ pub struct EventOptions {
 }
 
 impl EventOptions {
-    pub fn new(source: SourceId, plan: Arc<NumberPlan>, secret: [u8; 16]) -> Self {
-        Self { source, plan, secret, batch_records: 4_096 }
+    pub fn new(source: SourceId, plan: Arc<NumberPlan>, currency: Currency, secret: [u8; 16]) -> Self {
+        Self { source, plan, currency, secret, batch_records: 4_096 }
     }
 }
 
@@ -43,6 +45,8 @@ pub struct EventReader {
     /// Records before it were taken in already: they are read for their ids only.
     from: u64,
     finished: bool,
+    /// Told after the batch that stood before it.
+    failed: Option<ReadError>,
 }
 
 impl EventReader {
@@ -63,8 +67,7 @@ impl EventReader {
         };
         let bind = |layout: Arc<EventLayout>, header: Option<&[String]>, records: &Records| {
             let names = header.map(|h| h.iter().map(String::as_str).collect::<Vec<_>>());
-            EventMapper::new(layout, names.as_deref(), options.plan.clone(), options.secret)
-                .map_err(|misfit| records.misfit(misfit, &wanted))
+            EventMapper::new(layout, names.as_deref(), options).map_err(|misfit| records.misfit(misfit, &wanted))
         };
         let mapper = if layout.file.header {
             match records.read_header()? {
@@ -78,7 +81,7 @@ impl EventReader {
             bind(layout.clone(), layout.file.names.as_deref(), &records)?
         };
         let from = from.max(base);
-        Ok(Self { records, mapper, options: options.clone(), offset: base, from, finished: false })
+        Ok(Self { records, mapper, options: options.clone(), offset: base, from, finished: false, failed: None })
     }
 
     /// How the file is packed.
@@ -104,13 +107,24 @@ impl EventReader {
         self.read(most)
     }
 
+    /// What stands before a damage is given out first: it was read and is sound.
     fn read(&mut self, most: u64) -> Result<Option<EventBatch>, ReadError> {
+        if let Some(failed) = self.failed.take() {
+            return Err(failed);
+        }
         let Self { records, mapper, offset, .. } = self;
         let mut batch =
             EventBatch { source: self.options.source, first: *offset, next: *offset, ..EventBatch::default() };
         let mut bytes = 0;
         while batch.read() < most && bytes < BATCH_BYTES {
-            match records.next_record()? {
+            let next = match records.next_record() {
+                Ok(next) => next,
+                Err(failed) => {
+                    self.failed = Some(failed);
+                    break;
+                }
+            };
+            match next {
                 Next::End => break,
                 Next::Flawed(row, reason, raw) => {
                     bytes += raw.len();
@@ -127,8 +141,16 @@ impl EventReader {
             batch.next += 1;
         }
         *offset = batch.next;
-        records.counted(batch.read(), &batch.rejects)?;
-        Ok((batch.read() > 0).then_some(batch))
+        if let Err(failed) = records.counted(batch.read(), &batch.rejects) {
+            self.failed.get_or_insert(failed);
+        }
+        match self.failed.take() {
+            Some(failed) if batch.read() == 0 => Err(failed),
+            failed => {
+                self.failed = failed;
+                Ok((batch.read() > 0).then_some(batch))
+            }
+        }
     }
 }
 

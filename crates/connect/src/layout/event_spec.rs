@@ -5,7 +5,7 @@ use super::{
     spec::{FileSpec, Origin, WordMap},
     when::TimeFormat,
 };
-use kairos_model::{EventTypeDef, Zone};
+use kairos_model::{Currency, EventTypeDef, Zone};
 use std::{path::PathBuf, sync::Arc};
 
 /// A column of the file that the layout reads: its place in [`EventLayout::columns`].
@@ -140,6 +140,8 @@ pub enum CellForm {
 pub struct FieldSpec {
     pub from: FieldFrom,
     pub(crate) scale: Scale,
+    /// Of an amount with a unit: it must be the tenant's.
+    pub currency: Option<Currency>,
     pub map: Option<WordMap>,
     /// Place in [`EventLayout::clocks`], for times, dates and differences.
     pub clock: usize,

@@ -14,7 +14,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Why a file cannot be imported at all. Nothing of it may be kept: a later chunk may fail though earlier ones did not.
+/// Why a file cannot be read, or not to its end. An import keeps nothing of it, since a later chunk may fail though earlier
+/// ones did not; a source has taken in what stood before.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     #[error("cannot open `{path}`")]
@@ -30,9 +31,7 @@ pub enum ReadError {
         #[source]
         cause: io::Error,
     },
-    #[error(
-        "`{path}` is a broken {packing} file: it ends early or is damaged behind byte {at}; fetch it again, nothing was kept"
-    )]
+    #[error("`{path}` is a broken {packing} file: it ends early or is damaged behind byte {at}; fetch it again")]
     Packed {
         path: PathBuf,
         packing: &'static str,
@@ -90,6 +89,8 @@ pub(crate) struct Records {
     line: u64,
     read: u64,
     undecodable: u64,
+    /// A first record that was looked at and is behind us.
+    pending: Option<Next>,
 }
 
 /// What the next record turned out to be.
@@ -146,6 +147,7 @@ impl Records {
             line: 1,
             read: 0,
             undecodable: 0,
+            pending: None,
         };
         records.skip_bom()?;
         Ok(records)
@@ -213,6 +215,9 @@ impl Records {
 
     /// The next record's place and fields.
     pub fn next_record(&mut self) -> Result<Next, ReadError> {
+        if let Some(pending) = self.pending.take() {
+            return Ok(pending);
+        }
         loop {
             let line_max = self.file.line_max;
             let cut = self.splitter.cut(&self.buffer[self.at..], self.eof, &mut self.fields);
@@ -305,7 +310,13 @@ impl Records {
 
     /// Without header a wrong delimiter shows as a first row of one field in a block that holds no delimiter at all.
     pub fn check_first_row(&mut self) -> Result<(), ReadError> {
-        let Next::Record(len) = self.next_record()? else { return Ok(()) };
+        let len = match self.next_record()? {
+            Next::Record(len) => len,
+            flawed => {
+                self.pending = Some(flawed);
+                return Ok(());
+            }
+        };
         let record = &self.buffer[self.at..self.at + len];
         let (wanted, found) = (self.width.0, self.fields.ranges.len());
         let delimiter = self.file.delimiter.as_bytes();

@@ -1,7 +1,7 @@
 //! A TOML document read field by field, so that every fault is told at once, each with its line.
 
 use kairos_model::near::hint;
-use std::{borrow::Cow, fmt, ops::Range, path::PathBuf};
+use std::{borrow::Cow, collections::BTreeSet, fmt, ops::Range, path::PathBuf};
 use toml::{
     Spanned,
     de::{DeTable, DeValue},
@@ -15,7 +15,7 @@ pub struct LayoutErrors {
 }
 
 /// One fault: where, what, and what to write instead.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct LayoutFault {
     /// 1-based line of the file.
     pub line: usize,
@@ -54,6 +54,9 @@ impl<'t> Faults<'t> {
     }
     pub fn into_errors(mut self, path: PathBuf) -> LayoutErrors {
         self.list.sort_by_key(|f| f.line);
+        // what several rules take from one place is said once
+        let mut seen = BTreeSet::new();
+        self.list.retain(|f| seen.insert(f.clone()));
         LayoutErrors { path, faults: self.list }
     }
 }

@@ -5,14 +5,14 @@ use kairos_connect::{
     layout::{EventLayout, EventOptions, EventReader, ReadError},
 };
 use kairos_model::{
-    Dialled, Event, EventCatalog, Money, NumberPlan, SourceId,
+    Currency, Dialled, Event, EventCatalog, Money, NumberPlan, SourceId,
     event_tail::{self, FieldValue},
     event_type::Place,
 };
 use std::{fs, io::Cursor, path::Path, path::PathBuf, sync::Arc};
 
 pub fn event_options() -> EventOptions {
-    EventOptions::new(SourceId(1), Arc::new(NumberPlan::china()), [7; 16])
+    EventOptions::new(SourceId(1), Arc::new(NumberPlan::china()), Currency::CNY, [7; 16])
 }
 
 pub fn event_layout(text: &str) -> Arc<EventLayout> {
@@ -63,7 +63,7 @@ pub fn event_line(catalog: &EventCatalog, batch: &EventBatch, e: &Decoded) -> St
             FieldValue::Int(0) if !["duration_s", "volume_kib"].contains(&field.name.as_str()) => continue,
             FieldValue::Int(n) => n.to_string(),
             FieldValue::Bool(b) => b.to_string(),
-            FieldValue::Micros(n) => Money::micros(n, kairos_model::Currency::CNY).amount().to_string(),
+            FieldValue::Micros(n) => Money::micros(n, Currency::CNY).amount().to_string(),
             FieldValue::Text(t) => t.to_owned(),
             FieldValue::Date(d) => d.to_string(),
             FieldValue::Time(t) => t.to_string(),

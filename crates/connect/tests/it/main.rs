@@ -2,8 +2,10 @@
 
 mod cloudevents;
 mod event_files;
+mod event_flaws;
 mod event_kit;
 mod file_channel;
+mod folder;
 mod layout_files;
 mod layout_flaws;
 mod layout_fuzz;

@@ -1,0 +1,351 @@
+//! A folder as a source: order, completeness, crashes, files that do not fit.
+
+use crate::event_kit::{event_layout, event_options};
+use expect_test::{Expect, expect};
+use kairos_connect::{
+    event::Who,
+    folder::{FolderConfig, FolderError, FolderSource, Polled},
+    layout::EventOptions,
+};
+use kairos_model::{
+    Span, Timestamp,
+    disk::Disk,
+    hash::salted,
+    mem_disk::{Fault, MemDisk},
+};
+use std::{io::Write as _, path::Path, sync::Arc};
+
+const LAYOUT: &str = r#"
+id = "probe"
+[file]
+delimiter = "|"
+[event]
+number = "number"
+time = { from = "at", format = "epoch_s" }
+[[event.rule]]
+when = { what = "on" }
+event = "power_on"
+"#;
+const INBOX: &str = "/in";
+
+fn config() -> FolderConfig {
+    FolderConfig {
+        inbox: INBOX.into(),
+        state: "/data/sources/probe".into(),
+        suffixes: vec![".txt".to_owned(), ".gz".to_owned()],
+        stable_for: Span::secs(10),
+    }
+}
+
+fn disk() -> MemDisk {
+    let disk = MemDisk::new();
+    disk.create_dir_all(Path::new(INBOX)).expect("memory");
+    disk
+}
+
+/// A file as a writer leaves it: synced.
+fn put(disk: &MemDisk, name: &str, bytes: &[u8]) {
+    let path = Path::new(INBOX).join(name);
+    let mut file = disk.create_append(&path).expect("new");
+    file.append(bytes).expect("memory");
+    file.sync_data().expect("memory");
+    disk.sync_dir(Path::new(INBOX)).expect("memory");
+}
+
+/// Power-ons of the numbers 138000000`n`.
+fn rows(from: u64, to: u64) -> String {
+    let row = |n| format!("{}|138{n:08}|on\n", 1_773_108_000 + n);
+    format!("at|number|what\n{}", (from..to).map(row).collect::<String>())
+}
+
+fn open(disk: &MemDisk, committed: u64, batch_records: usize) -> Result<FolderSource, FolderError> {
+    let options = EventOptions { batch_records, ..event_options() };
+    FolderSource::open(Arc::new(disk.clone()), config(), event_layout(LAYOUT), options, committed)
+}
+
+fn at(s: i64) -> Timestamp {
+    Timestamp::from_secs(1_773_108_000 + s)
+}
+
+fn polled(source: &mut FolderSource, s: i64) -> String {
+    match source.poll(at(s)) {
+        Ok(Polled::Batch(b)) => {
+            let who = b.events.iter().map(|e| match e.who {
+                Who::Number(n) => (n.reveal() % 100_000_000).to_string(),
+                Who::Imsi(_) => "imsi".to_owned(),
+            });
+            let who = who.collect::<Vec<_>>().join(" ");
+            format!("{}..{} of {}/{}: {who} rejects {}", b.first, b.next, b.source, b.partition, b.rejects.len())
+        }
+        Ok(Polled::AwaitCommit { offset }) => format!("waits for commit of {offset}"),
+        Ok(Polled::Aside(a)) => {
+            let path = a.path.map_or("gone".to_owned(), |p| p.display().to_string());
+            format!("aside {} at {path}: {}", a.name, a.report)
+        }
+        Ok(Polled::Idle { again }) => match again {
+            Some(again) => format!("idle until {}", again.secs() - at(0).secs()),
+            None => "idle".to_owned(),
+        },
+        Err(e) => format!("error {e}"),
+    }
+}
+
+fn check(got: &[String], want: Expect) {
+    want.assert_eq(&got.join("\n"));
+}
+
+fn listed(disk: &MemDisk, dir: &str) -> String {
+    disk.list(&Path::new(INBOX).join(dir)).expect("a directory").join(" ")
+}
+
+#[test]
+fn complete_files_are_read_in_order_and_leave_when_they_are_committed() {
+    let disk = disk();
+    put(&disk, "b.txt", rows(5, 7).as_bytes());
+    put(&disk, "a.txt", rows(1, 4).as_bytes());
+    put(&disk, "c.txt.tmp", rows(8, 9).as_bytes());
+    put(&disk, "readme", b"hello");
+    let mut source = open(&disk, 0, 2).expect("opens");
+    let mut got = vec![polled(&mut source, 0), polled(&mut source, 9)];
+    assert_eq!(source.waiting(), (2, 160));
+    got.extend((0..3).map(|_| polled(&mut source, 10)));
+    source.commit(2);
+    got.push(polled(&mut source, 11));
+    got.push(listed(&disk, ""));
+    source.commit(3);
+    got.push(polled(&mut source, 12));
+    got.push(listed(&disk, ""));
+    source.commit(5);
+    got.push(polled(&mut source, 13));
+    disk.rename(Path::new("/in/c.txt.tmp"), Path::new("/in/c.txt")).expect("there");
+    got.extend([14, 23, 24].map(|s| polled(&mut source, s)));
+    source.commit(6);
+    got.push(polled(&mut source, 25));
+    got.extend([listed(&disk, ""), listed(&disk, "done")]);
+    check(
+        &got,
+        expect![[r#"
+        idle until 10
+        idle until 10
+        0..2 of src1/0: 1 2 rejects 0
+        2..3 of src1/0: 3 rejects 0
+        waits for commit of 3
+        waits for commit of 3
+        a.txt b.txt c.txt.tmp readme
+        3..5 of src1/0: 5 6 rejects 0
+        b.txt c.txt.tmp readme
+        idle
+        idle until 24
+        idle until 24
+        5..6 of src1/0: 8 rejects 0
+        idle
+        readme
+        a.txt~34eab1ccf11565f3 b.txt~e466f0e8f4019ce8 c.txt~6e7445eedb40d223"#]],
+    );
+}
+
+#[test]
+fn a_file_that_still_grows_waits() {
+    let disk = disk();
+    put(&disk, "a.txt", rows(1, 2).as_bytes());
+    let mut source = open(&disk, 0, 10).expect("opens");
+    let mut got = vec![polled(&mut source, 0)];
+    let mut file = disk.open_append(Path::new("/in/a.txt")).expect("there");
+    file.append(b"1773108002|13800000002|on\n").expect("memory");
+    got.extend([9, 10, 18, 19].map(|s| polled(&mut source, s)));
+    // it grows once more after it was taken for complete
+    file.append(b"1773108003|13800000003|on\n").expect("memory");
+    got.push(polled(&mut source, 20));
+    source.commit(2);
+    got.extend([21, 22].map(|s| polled(&mut source, s)));
+    check(
+        &got,
+        expect![[r#"
+        idle until 10
+        idle until 19
+        idle until 19
+        idle until 19
+        0..2 of src1/0: 1 2 rejects 0
+        waits for commit of 2
+        aside a.txt at /in/aside/a.txt~66538edc047edaf3: its size changed behind byte 67 after it was taken for complete: what was added is not read. Let its writer rename it when it is done, or raise stable_for
+        idle"#]],
+    );
+}
+
+#[test]
+fn what_does_not_fit_is_set_aside_with_its_reason_and_the_folder_goes_on() {
+    let disk = disk();
+    put(&disk, "a.txt", b"at;number;what\n1773108001;13800000001;on\n");
+    put(&disk, "b.txt", b"time|number|what\n1773108001|13800000001|on\n");
+    put(&disk, "c.txt", b"PK\x03\x04 a workbook");
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    packed.write_all(rows(1, 4).as_bytes()).expect("memory");
+    let packed = packed.finish().expect("memory");
+    put(&disk, "d.txt.gz", &packed[..packed.len() - 6]);
+    put(&disk, "e.txt", rows(7, 8).as_bytes());
+    put(&disk, "f.txt", rows(7, 8).as_bytes());
+    put(&disk, "g.txt", b"");
+    put(&disk, "h.txt", b"at|number|what\nx|13800000001|on\n");
+    let mut source = open(&disk, 0, 10).expect("opens");
+    let mut got = vec![polled(&mut source, 0)];
+    while got.last().is_some_and(|l| l != "idle") {
+        got.push(polled(&mut source, 10));
+        // a consumer that commits each batch at once
+        let next = got.last().and_then(|l| l.split_once("..")?.1.split_once(' ')?.0.parse().ok());
+        source.commit(next.unwrap_or(0));
+    }
+    got.extend([listed(&disk, ""), listed(&disk, "done"), listed(&disk, "aside")]);
+    let why = listed(&disk, "aside").split(' ').find(|n| n.starts_with("d.") && n.ends_with(".why")).map(str::to_owned);
+    let why = disk.read(&Path::new("/in/aside").join(why.expect("a reason"))).expect("there");
+    got.push(String::from_utf8(why).expect("text"));
+    check(
+        &got,
+        expect![[r#"
+        idle until 10
+        aside a.txt at /in/aside/a.txt~7c2652af84d8eadc: `/in/a.txt` is not delimited by "|" but, it seems, by ";": set delimiter = ";" in [file] of layout `probe`
+        aside b.txt at /in/aside/b.txt~589bce408863035a: layout `probe` does not fit `/in/b.txt`: no column `at` (for `event`); the header is: time, number, what
+        aside c.txt at /in/aside/c.txt~46a25f00393a4da2: `/in/c.txt` is a ZIP archive or a workbook; unpack it, or save the sheet as CSV
+        0..3 of src1/0: 1 2 3 rejects 0
+        aside d.txt.gz at /in/aside/d.txt.gz~4730ed3cdc676246: `/in/d.txt.gz` is a broken gzip file: it ends early or is damaged behind byte 69; fetch it again: unexpected end of file
+        3 record(s) before it were taken in; records behind it were not.
+        3..4 of src1/0: 7 rejects 0
+        aside f.txt at /in/aside/f.txt~e946038646dd67b4: the same content was read before (a file in `done` has its mark): it is not read again
+        4..5 of src1/0:  rejects 1
+        idle
+
+        e.txt~e946038646dd67b4 g.txt~3149567391a9e071 h.txt~8d79667e3d3975d8
+        a.txt~7c2652af84d8eadc a.txt~7c2652af84d8eadc.why b.txt~589bce408863035a b.txt~589bce408863035a.why c.txt~46a25f00393a4da2 c.txt~46a25f00393a4da2.why d.txt.gz~4730ed3cdc676246 d.txt.gz~4730ed3cdc676246.why f.txt~e946038646dd67b4 f.txt~e946038646dd67b4.why
+        `/in/d.txt.gz` is a broken gzip file: it ends early or is damaged behind byte 69; fetch it again: unexpected end of file
+        3 record(s) before it were taken in; records behind it were not.
+    "#]],
+    );
+}
+
+#[test]
+fn a_file_that_changes_or_vanishes_between_two_runs_is_reported() {
+    for vanishes in [false, true] {
+        let disk = disk();
+        put(&disk, "a.txt", rows(1, 5).as_bytes());
+        let mut source = open(&disk, 0, 2).expect("opens");
+        let mut got = vec![polled(&mut source, 0), polled(&mut source, 10)];
+        source.commit(2);
+        drop(source);
+        disk.remove(Path::new("/in/a.txt")).expect("there");
+        if !vanishes {
+            put(&disk, "a.txt", rows(2, 6).as_bytes());
+        }
+        put(&disk, "b.txt", rows(7, 8).as_bytes());
+        let mut source = open(&disk, 2, 2).expect("opens");
+        got.extend([20, 30, 40].map(|s| polled(&mut source, s)));
+        match vanishes {
+            false => check(
+                &got,
+                expect![[r#"
+                idle until 10
+                0..2 of src1/0: 1 2 rejects 0
+                aside a.txt at /in/aside/a.txt~1bb3ca054b07640e: its content changed while it was read: what was read before stays taken in, the rest is not read
+                idle until 40
+                2..3 of src1/0: 7 rejects 0"#]],
+            ),
+            true => check(
+                &got,
+                expect![[r#"
+                idle until 10
+                0..2 of src1/0: 1 2 rejects 0
+                aside a.txt at gone: it vanished from the inbox while it was read: the rest of it is not read
+                idle until 40
+                2..3 of src1/0: 7 rejects 0"#]],
+            ),
+        }
+    }
+}
+
+#[test]
+fn an_older_state_of_the_engine_is_refused() {
+    let disk = disk();
+    put(&disk, "a.txt", rows(1, 5).as_bytes());
+    let mut source = open(&disk, 0, 10).expect("opens");
+    polled(&mut source, 0);
+    polled(&mut source, 10);
+    source.commit(4);
+    polled(&mut source, 11);
+    assert_eq!(listed(&disk, ""), "");
+    let said = open(&disk, 3, 10).err().expect("refused").to_string();
+    expect!["the engine has committed offset 3 of the folder `/in`, but files up to offset 4 are read and moved to `done`: it stands on an older state. Move those files back and remove `/data/sources/probe`"].assert_eq(&said);
+    assert!(open(&disk, 4, 10).is_ok());
+    disk.flip_bit(Path::new("/data/sources/probe/folder.json"), 100).expect("there");
+    let said = open(&disk, 4, 10).err().expect("refused").to_string();
+    expect!["`/data/sources/probe/folder.json` is damaged: its checksum is wrong; if the offset that the engine committed is right, remove it and move the file that was being read back into the inbox"].assert_eq(&said);
+}
+
+/// The consumer of a crash test: what it made of the batches and the offset, changed as one.
+#[derive(Default)]
+struct Consumer {
+    committed: u64,
+    seen: Vec<(u64, u64)>,
+}
+
+/// One life of source and consumer; false when the disk stopped.
+fn live(disk: &MemDisk, consumer: &mut Consumer, seed: u64, s: &mut i64) -> bool {
+    let Ok(mut source) = open(disk, consumer.committed, 3) else { return false };
+    for step in 0..400 {
+        *s += 1;
+        match source.poll(at(*s)) {
+            Ok(Polled::Batch(batch)) => {
+                // the process ends between the batch and its commit
+                if salted(seed, step).is_multiple_of(16) {
+                    return false;
+                }
+                assert_eq!(batch.first, consumer.committed);
+                let numbers = batch.events.iter().map(|e| match e.who {
+                    Who::Number(n) => (e.offset, n.reveal() % 100_000_000),
+                    Who::Imsi(_) => (e.offset, 0),
+                });
+                consumer.seen.extend(numbers);
+                consumer.committed = batch.next;
+                // or between the commit and the source's hearing of it
+                if salted(seed, step) % 16 == 1 {
+                    return false;
+                }
+                source.commit(batch.next);
+            }
+            Ok(Polled::AwaitCommit { .. }) => source.commit(consumer.committed),
+            Ok(Polled::Aside(aside)) => panic!("{aside:?}"),
+            Ok(Polled::Idle { again: None }) => return true,
+            Ok(Polled::Idle { .. }) => {}
+            Err(_) => return false,
+        }
+    }
+    panic!("no end")
+}
+
+/// Wherever the machine stops, every record is seen once, in order, at its offset.
+#[test]
+fn whatever_stops_nothing_is_lost_and_nothing_comes_twice() {
+    let want: Vec<(u64, u64)> = (0..17).map(|n| (n, n + 1)).collect();
+    let mut crashes = 0;
+    for seed in 0..300 {
+        let disk = disk();
+        put(&disk, "a.txt", rows(1, 8).as_bytes());
+        put(&disk, "b.txt", rows(8, 9).as_bytes());
+        put(&disk, "c.txt", rows(9, 18).as_bytes());
+        let (mut consumer, mut s) = (Consumer::default(), 0);
+        for life in 0..60 {
+            if life < 8 {
+                let fault = if salted(seed, life).is_multiple_of(4) { Fault::Error } else { Fault::Halt };
+                disk.fail_at(1 + salted(seed, 100 + life) % 12, fault);
+            }
+            if live(&disk, &mut consumer, salted(seed, 200 + life), &mut s) {
+                break;
+            }
+            crashes += 1;
+            disk.crash(salted(seed, 300 + life));
+        }
+        assert_eq!(consumer.seen, want, "seed {seed}");
+        assert_eq!((listed(&disk, ""), listed(&disk, "aside")), (String::new(), String::new()), "seed {seed}");
+        // this disk may forget both names of a rename that was not synced, which no journalling file system does: what
+        // leaves the inbox is committed by then
+        assert!(listed(&disk, "done").len() <= 3 * "a.txt~0123456789abcdef".len() + 2);
+    }
+    assert!(crashes > 600, "{crashes}");
+}
