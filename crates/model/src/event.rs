@@ -32,15 +32,22 @@ impl EventType {
     pub const CUSTOM_FROM: u16 = 128;
 }
 
+/// The subscriber is the calling side.
+pub const CALLING: u16 = 1;
+/// The subscriber is the called side.
+pub const CALLED: u16 = 1 << 1;
+
 /// The fixed header of an event: 40 bytes. A typed tail, where a type has one, travels beside it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(C)]
 pub struct Event {
     pub kind: EventType,
-    /// Bit 0: the subscriber is the calling side; bit 1: the called side.
+    /// Bit 0 ([`CALLING`]): the subscriber is the calling side; bit 1 ([`CALLED`]): the called side. The others are the
+    /// type's own.
     pub flags: u16,
     pub subscriber: SubscriberId,
     pub peer: PartyId,
+    /// [`CellId::NONE`]: the event says nothing about the place.
     pub cell: CellId,
     /// When it happened.
     pub at: Timestamp,

@@ -74,6 +74,16 @@ id!(
     Shard(u8), "shard"
 );
 
+impl WaveNo {
+    /// Stands for "no wave": a trigger's decision or contact. Waves are numbered from 1.
+    pub const MOMENT: Self = Self(0);
+}
+
+impl CellId {
+    /// Not known. A register numbers its cells from 1.
+    pub const NONE: Self = Self(0);
+}
+
 impl SubscriberId {
     /// `hash(SubscriberId)` as a shard; fixed for ever, whatever the number of partitions.
     pub const fn shard(self) -> Shard {
