@@ -3,7 +3,7 @@
 
 use kairos_decide::{
     Action, Actions, Allocator, Arm, Campaign, Consent, ContactPolicy, Entry, Facts, FamilyId, Grant, Listed, Mark,
-    Playbook, Request, RunState, Share, State, TenantPolicy, step, wave_event,
+    Playbook, Request, RunState, Share, States, TenantPolicy, step, wave_event,
 };
 use kairos_insight::{Confidence, Design, Evaluation, Observed, Proportion, evaluate};
 use kairos_model::{
@@ -106,16 +106,16 @@ pub fn run(seed: u64, number: u64) -> Outcome {
     let facts =
         Snapshot { province: &province, seed: own, do_not_disturb: all.iter().map(|s| s.do_not_disturb).collect() };
     let book = playbook(own, share, budget);
-    let mut states = vec![State::default(); size as usize];
+    let mut states = States::default();
     let (likely, middle) = likely(&audience, own);
     let before = NOW.minus(Span::days(3));
     for r in granted(EARLIER, &likely, &mut states, &facts, &book, before) {
         if r.arm == Arm::Send {
-            states[r.subscriber.0 as usize].add(Entry::new(before, EARLIER, FamilyId(1), r.contact, Mark::Sent));
+            states.add(r.subscriber, Entry::new(before, EARLIER, FamilyId(1), r.contact, Mark::Sent));
         }
     }
     let capped = |upper: bool| {
-        let met = |a: &&(Index, f64)| (a.1 >= middle) == upper && !states[a.0.0 as usize].history().is_empty();
+        let met = |a: &&(Index, f64)| (a.1 >= middle) == upper && !states.get(SubscriberId(a.0.0)).history().is_empty();
         audience.iter().filter(met).count()
     };
     let capped = (capped(true), capped(false));
@@ -150,7 +150,7 @@ fn likely(audience: &[(Index, f64)], seed: u64) -> (Vec<Index>, f64) {
 fn granted(
     campaign: CampaignId,
     audience: &[Index],
-    states: &mut [State],
+    states: &mut States,
     facts: &Snapshot<'_>,
     book: &Playbook,
     now: Timestamp,
@@ -158,7 +158,7 @@ fn granted(
     let mut actions = Actions::default();
     for i in audience {
         let event = wave_event(campaign, WaveNo(1), SubscriberId(i.0), now);
-        step(&mut states[i.0 as usize], &event, facts, book, now, &mut actions);
+        step(states, &event, facts, book, now, &mut actions);
     }
     let asked = |a| match a {
         Action::Request(r) => Some(r),
@@ -208,6 +208,7 @@ fn playbook(seed: u64, share_ppm: u32, budget: Option<i64>) -> Playbook {
         budget: budget.map(money),
         policy: ContactPolicy::default(),
         run: RunState::Running,
+        trigger: None,
     };
     let tenant = TenantPolicy::new(Zone::utc());
     let campaigns = vec![campaign(EARLIER, None), campaign(WAVE, budget)];

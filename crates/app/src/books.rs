@@ -153,6 +153,7 @@ impl BookFile {
             budget: Some(Money::micros(def.budget.amount.0, currency)),
             policy: self.policy(def)?,
             run,
+            trigger: None,
         })
     }
 

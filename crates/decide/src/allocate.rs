@@ -84,6 +84,20 @@ impl Allocator {
         }
         Grant::Granted
     }
+    /// As [`Allocator::grant`] for a trigger's request: budget and day. It waits for its place in a second in the queue.
+    pub fn grant_moment(&mut self, book: &Playbook, r: &Request) -> Grant {
+        let limit = book.tenant.capacity(r.channel);
+        if limit.per_day.is_some_and(|n| self.used(book, r.channel, r.stamp).in_day >= n) {
+            return Grant::Denied(Reason::DayCapacity);
+        }
+        if !book.campaign(r.campaign).is_some_and(|c| self.affordable(c)) {
+            return Grant::Denied(Reason::Budget);
+        }
+        if r.arm == Arm::Send {
+            self.take(book, r.channel, r.campaign, r.cost.micros, r.stamp);
+        }
+        Grant::Granted
+    }
     /// Whether one more contact fits the budget.
     pub fn affordable(&self, c: &Campaign) -> bool {
         c.budget.is_none_or(|b| self.spent_by(c.id).checked_add(c.cost.micros).is_some_and(|sum| sum <= b.micros))

@@ -1,6 +1,8 @@
 //! What a decision may read about a subscriber: an immutable, versioned snapshot.
 
+use crate::matrix::Matrix;
 use kairos_model::{CampaignClass, CampaignId, Channel, SnapshotId, SubscriberId};
+use std::sync::Arc;
 
 /// Whether somebody is on a list. A list that cannot be read is never taken for an empty one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -32,4 +34,13 @@ pub trait Facts: Send + Sync {
     fn consent(&self, subscriber: SubscriberId, class: CampaignClass, channel: Channel) -> Consent;
     /// Whether the subscriber is in the frozen audience of a campaign that holds it. Asked only for holding campaigns.
     fn in_audience(&self, campaign: CampaignId, subscriber: SubscriberId) -> bool;
+    /// The static bits of the campaigns that have a trigger. Asked at a swap, not per event.
+    fn matrix(&self) -> Option<&Arc<Matrix>> {
+        None
+    }
+    /// Whether the subscriber is in a control group that the campaign brings with it, as a list; `None`: it brings none,
+    /// and its share decides. Must not change over the campaign's life.
+    fn listed_control(&self, _campaign: CampaignId, _subscriber: SubscriberId) -> Option<bool> {
+        None
+    }
 }

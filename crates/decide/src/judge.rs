@@ -3,7 +3,8 @@
 use crate::{
     facts::{Consent, Facts, Listed},
     playbook::{Campaign, Playbook, RunState, UnknownConsent},
-    state::{Mark, State},
+    state::Mark,
+    states::State,
 };
 use kairos_model::{CampaignId, ContactId, Reason, ReasonSet, SubscriberId, Timestamp, Verdict};
 
@@ -24,8 +25,8 @@ impl Judgement {
 
     /// Whether this reason only puts a contact off.
     pub const fn defers(reason: Reason) -> bool {
-        use Reason::{DayCapacity, Holiday, Paused, QuietHours, RateCapacity};
-        matches!(reason, QuietHours | Holiday | DayCapacity | RateCapacity | Paused)
+        use Reason::{DayCapacity, Holiday, Paused, QuietHours, RateCapacity, Waiting};
+        matches!(reason, QuietHours | Holiday | DayCapacity | RateCapacity | Paused | Waiting)
     }
     /// `None` if nothing speaks against it. The primary reason decides between "later" and "no".
     pub const fn verdict(&self) -> Option<Verdict> {
@@ -48,17 +49,36 @@ impl Judgement {
 ///
 /// A campaign that the book does not have is `NotEligible`.
 pub fn judge<F: Facts + ?Sized>(
-    state: &State,
+    state: State<'_>,
     subscriber: SubscriberId,
     campaign: CampaignId,
     facts: &F,
     book: &Playbook,
     now: Timestamp,
 ) -> Judgement {
-    let Some(c) = book.campaign(campaign) else {
-        return Judgement { all: ReasonSet::EMPTY.with(Reason::NotEligible), ..Judgement::CLEAR };
-    };
-    let mut j = standing(state, subscriber, c, facts, book, now);
+    match book.campaign(campaign) {
+        None => Judgement { all: ReasonSet::EMPTY.with(Reason::NotEligible), ..Judgement::CLEAR },
+        Some(c) => judge_campaign(state, subscriber, c, facts, book, (now, When::Now)),
+    }
+}
+
+/// Whether the contact would be made at the instant of the judgement.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum When {
+    Now,
+    /// After a delay: quiet hours and holidays of this instant do not matter.
+    Later,
+}
+
+pub(crate) fn judge_campaign<F: Facts + ?Sized>(
+    state: State<'_>,
+    subscriber: SubscriberId,
+    c: &Campaign,
+    facts: &F,
+    book: &Playbook,
+    (now, when): (Timestamp, When),
+) -> Judgement {
+    let mut j = standing(state, subscriber, c, facts, book, (now, when));
     let capped = caps(state, c, None, now, &mut j);
     let holder = held_for(state, subscriber, c, facts, book, now);
     if holder.is_some() {
@@ -84,7 +104,7 @@ pub struct SendCheck {
 /// The second check, right before the send: the same rules as [`judge`], but the contact's own reservation is no contact,
 /// and a campaign that began to hold its audience since does not take back what was decided before.
 pub fn check_at_send<F: Facts + ?Sized>(
-    state: &State,
+    state: State<'_>,
     what: &SendCheck,
     facts: &F,
     book: &Playbook,
@@ -93,7 +113,7 @@ pub fn check_at_send<F: Facts + ?Sized>(
     let Some(c) = book.campaign(what.campaign) else {
         return Err(Judgement { all: ReasonSet::EMPTY.with(Reason::Ended), ..Judgement::CLEAR });
     };
-    let mut j = standing(state, what.subscriber, c, facts, book, now);
+    let mut j = standing(state, what.subscriber, c, facts, book, (now, When::Now));
     let capped = caps(state, c, Some(what.contact), now, &mut j);
     if now > what.not_after {
         j.all = j.all.with(Reason::TooLate);
@@ -109,12 +129,12 @@ pub fn check_at_send<F: Facts + ?Sized>(
 
 /// Lists, consent, times and the state of the campaign.
 fn standing<F: Facts + ?Sized>(
-    state: &State,
+    state: State<'_>,
     subscriber: SubscriberId,
     c: &Campaign,
     facts: &F,
     book: &Playbook,
-    now: Timestamp,
+    (now, when): (Timestamp, When),
 ) -> Judgement {
     let mut all = ReasonSet::EMPTY;
     let mut open_at = None;
@@ -145,7 +165,8 @@ fn standing<F: Facts + ?Sized>(
     put(Reason::Stopped, c.run == RunState::Stopped);
     put(Reason::KillSwitch, book.kill);
     let calendar = book.tenant.calendar(&c.policy);
-    for reason in calendar.reasons(now).into_iter().flatten() {
+    let closed = if when == When::Now { calendar.reasons(now) } else { [None, None] };
+    for reason in closed.into_iter().flatten() {
         put(reason, true);
         open_at = calendar.closed_until(now).map(|(_, until)| until);
     }
@@ -156,7 +177,13 @@ fn standing<F: Facts + ?Sized>(
 }
 
 /// The two caps over the history; returns the campaign of the latest contact behind the first of them that holds.
-fn caps(state: &State, c: &Campaign, own: Option<ContactId>, now: Timestamp, j: &mut Judgement) -> Option<CampaignId> {
+fn caps(
+    state: State<'_>,
+    c: &Campaign,
+    own: Option<ContactId>,
+    now: Timestamp,
+    j: &mut Judgement,
+) -> Option<CampaignId> {
     let (mut same, mut other) = (None::<(Timestamp, CampaignId)>, None::<(Timestamp, CampaignId)>);
     for e in state.history() {
         if own.is_some_and(|k| e.is(c.id, k)) {
@@ -183,7 +210,7 @@ fn caps(state: &State, c: &Campaign, own: Option<ContactId>, now: Timestamp, j: 
 
 /// The most important campaign that keeps this subscriber for itself.
 fn held_for<F: Facts + ?Sized>(
-    state: &State,
+    state: State<'_>,
     subscriber: SubscriberId,
     c: &Campaign,
     facts: &F,

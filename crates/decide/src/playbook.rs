@@ -1,13 +1,19 @@
 //! The playbook: everything that campaigns and tenant have decided beforehand, as plain data.
 
 use crate::{
+    matcher::Matcher,
+    matrix::{Layout, Matrix},
     state::HISTORY_KEEP,
+    trigger::Trigger,
     window::{Calendar, QuietHours},
 };
 use kairos_model::{
     CampaignClass, CampaignId, CampaignVersion, Channel, LocalDay, Money, PlaybookId, Reason, Span, Timestamp, Zone,
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 /// A family of creatives that say the same: the unit of the same-message rule. Numbered by the catalog.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
@@ -112,6 +118,8 @@ pub struct Campaign {
     pub budget: Option<Money>,
     pub policy: ContactPolicy,
     pub run: RunState,
+    /// What on the network makes it act. `None`: waves only.
+    pub trigger: Option<Arc<Trigger>>,
 }
 
 /// What a channel can carry; `None`: no limit.
@@ -130,11 +138,17 @@ pub struct TenantPolicy {
     pub holidays: BTreeSet<LocalDay>,
     /// A channel that is not named has no limit.
     pub channels: BTreeMap<Channel, ChannelCapacity>,
+    /// An event that is older than this when it arrives triggers nothing.
+    pub fresh_for: Span,
+    /// And one older than this is not counted either.
+    pub late_max: Span,
 }
 
 impl TenantPolicy {
+    /// No holidays, no limits; events are fresh for 10 minutes and counted for an hour.
     pub fn new(zone: Zone) -> Self {
-        Self { zone, holidays: BTreeSet::new(), channels: BTreeMap::new() }
+        let (fresh_for, late_max) = (Span::mins(10), Span::hours(1));
+        Self { zone, holidays: BTreeSet::new(), channels: BTreeMap::new(), fresh_for, late_max }
     }
     pub fn capacity(&self, channel: Channel) -> ChannelCapacity {
         self.channels.get(&channel).copied().unwrap_or(ChannelCapacity { per_second: None, per_day: None })
@@ -154,7 +168,7 @@ pub enum BookError {
 }
 
 /// Immutable once made; swapped whole. Campaigns are sorted by id.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, Debug)]
 pub struct Playbook {
     pub id: PlaybookId,
     pub tenant: TenantPolicy,
@@ -163,11 +177,23 @@ pub struct Playbook {
     campaigns: Vec<Campaign>,
     /// Places in `campaigns` of those that hold their audience, by (priority, id).
     holders: Vec<u32>,
+    matcher: Arc<Matcher>,
+}
+
+impl PartialEq for Playbook {
+    /// What was decided beforehand; not which snapshot it is bound to.
+    fn eq(&self, other: &Self) -> bool {
+        self.id == other.id
+            && self.tenant == other.tenant
+            && self.kill == other.kill
+            && self.campaigns == other.campaigns
+    }
 }
 
 impl Playbook {
     /// Checks every campaign: shares at most 1,000,000 ppm, end after start, at least one treatment, windows from 0 to
-    /// [`HISTORY_KEEP`], cost not negative, budget in the currency of the cost, quiet hours that leave some of the day.
+    /// [`HISTORY_KEEP`], cost not negative, budget in the currency of the cost, quiet hours that leave some of the day, a
+    /// trigger that makes sense.
     pub fn new(id: PlaybookId, tenant: TenantPolicy, mut campaigns: Vec<Campaign>) -> Result<Self, BookError> {
         campaigns.sort_by_key(|c| c.id);
         if let Some(w) = campaigns.windows(2).find(|w| w[0].id == w[1].id) {
@@ -178,7 +204,32 @@ impl Playbook {
         }
         let mut holders: Vec<u32> = (0..campaigns.len() as u32).filter(|&i| campaigns[i as usize].hold).collect();
         holders.sort_by_key(|&i| (campaigns[i as usize].priority, campaigns[i as usize].id));
-        Ok(Self { id, tenant, kill: false, campaigns, holders })
+        let matcher = Arc::new(Matcher::compile(&campaigns, None));
+        Ok(Self { id, tenant, kill: false, campaigns, holders, matcher })
+    }
+    /// The layout that a matrix for this book has.
+    pub fn layout(&self) -> Layout {
+        Layout::of(&self.campaigns)
+    }
+    /// Compiles the triggers for the static bits of a snapshot. Campaigns that need a bit and have none in it, or one of
+    /// another version, do not match: [`Playbook::unmatched`].
+    pub fn bind(&mut self, matrix: Option<&Arc<Matrix>>) {
+        self.matcher = Arc::new(Matcher::compile(&self.campaigns, matrix));
+    }
+    /// Campaigns with a trigger that cannot match because the snapshot has no bit for them.
+    pub fn unmatched(&self) -> &[CampaignId] {
+        self.matcher.unmatched()
+    }
+    pub(crate) fn matcher(&self) -> &Matcher {
+        &self.matcher
+    }
+    /// Asks the processor for the static bits that an event will read.
+    #[inline]
+    pub fn prefetch(&self, subscriber: kairos_model::SubscriberId, peer: kairos_model::PartyId) {
+        self.matcher.prefetch(subscriber, peer);
+    }
+    pub(crate) fn place(&self, id: CampaignId) -> Option<usize> {
+        self.campaigns.binary_search_by_key(&id, |c| c.id).ok()
     }
     pub fn campaign(&self, id: CampaignId) -> Option<&Campaign> {
         self.campaigns.binary_search_by_key(&id, |c| c.id).ok().map(|i| &self.campaigns[i])
@@ -230,6 +281,9 @@ fn check(c: &Campaign) -> Result<(), String> {
         && budget.currency != c.cost.currency
     {
         return Err(format!("the budget is in {}, the cost in {}", budget.currency, c.cost.currency));
+    }
+    if let Some(trigger) = &c.trigger {
+        trigger.check()?;
     }
     if c.policy.quiet.covers_the_day() {
         return Err("the quiet hours cover the whole day; leave some of it".to_owned());

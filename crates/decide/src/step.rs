@@ -3,12 +3,14 @@
 use crate::{
     facts::Facts,
     judge::judge,
+    moment,
     playbook::{Campaign, Playbook},
-    state::State,
+    states::States,
+    window::Minutes,
 };
 use kairos_model::{
     CampaignId, CampaignVersion, CellId, Channel, ContactId, DecisionRecord, Event, EventType, Money, PartyId,
-    SubscriberId, Timestamp, Verdict, WaveNo, hash,
+    PlaybookId, SubscriberId, Timestamp, Verdict, WaveNo, hash,
 };
 
 /// What happens to a request that is granted: fixed by hashes alone, before anybody is asked.
@@ -36,7 +38,10 @@ pub struct Request {
     pub subscriber: SubscriberId,
     pub campaign: CampaignId,
     pub version: CampaignVersion,
+    /// [`WaveNo::MOMENT`]: a trigger's, see `moment`.
     pub wave: WaveNo,
+    /// Of a trigger. Its reservation is in the state already: release it if the request is denied.
+    pub moment: Option<Moment>,
     pub treatment: u8,
     pub arm: Arm,
     pub channel: Channel,
@@ -51,14 +56,59 @@ pub struct Request {
 pub enum Action {
     /// Ask the allocator; if granted, the arm is what happens.
     Request(Request),
-    /// Deferred or withheld.
+    /// A wave's member is deferred or withheld.
     Decided(DecisionRecord),
+    /// An occurrence is withheld, at its match or when it would have fired.
+    Withheld(Withheld),
+    /// An occurrence waits: the timer is in the state, and must be fired at its due time.
+    Waiting(Waiting),
+    /// A match while the same campaign already waits for the subscriber: neither restarts nor adds.
+    Merged(CampaignId),
+}
+
+/// Which occurrence of a trigger.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Moment {
+    /// Arrival stamp of the event that matched.
+    pub occurrence: Timestamp,
+    /// It has waited.
+    pub fired: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Withheld {
+    pub record: DecisionRecord,
+    pub moment: Moment,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Waiting {
+    pub due: Timestamp,
+    pub campaign: CampaignId,
+    pub subscriber: SubscriberId,
 }
 
 /// What a step wants done, in order. Reused from step to step.
 #[derive(Default, Debug)]
 pub struct Actions {
     pub list: Vec<Action>,
+    /// Events that were too old to trigger anything.
+    pub stale: u64,
+    pub(crate) minutes: Minutes,
+    minutes_of: Option<PlaybookId>,
+    pub(crate) found: Vec<u32>,
+}
+
+impl Actions {
+    /// Minute of the local day in the zone of the book.
+    #[inline]
+    pub(crate) fn minute(&mut self, book: &Playbook, t: Timestamp) -> u16 {
+        if self.minutes_of != Some(book.id) {
+            self.minutes.forget();
+            self.minutes_of = Some(book.id);
+        }
+        self.minutes.at(&book.tenant.zone, t)
+    }
 }
 
 const STREAM_ORDER: u64 = 0x4f52_4445_5200_0001;
@@ -75,18 +125,18 @@ pub const fn order_key(order_salt: u64, subscriber: SubscriberId) -> u64 {
 }
 
 /// Holdout before control: who is held out of everything is told apart within the control.
-pub fn arm_of(campaign: &Campaign, subscriber: SubscriberId) -> Arm {
+pub fn arm_of<F: Facts + ?Sized>(campaign: &Campaign, subscriber: SubscriberId, facts: &F) -> Arm {
     let below = |s: crate::Share| hash::below_ppm(hash::salted(s.salt, u64::from(subscriber.0)), s.ppm);
     if campaign.holdout.is_some_and(below) {
         Arm::Holdout
-    } else if below(campaign.control) {
+    } else if facts.listed_control(campaign.id, subscriber).unwrap_or_else(|| below(campaign.control)) {
         Arm::Control
     } else {
         Arm::Send
     }
 }
 
-fn treatment_of(campaign: &Campaign, subscriber: SubscriberId) -> u8 {
+pub(crate) fn treatment_of(campaign: &Campaign, subscriber: SubscriberId) -> u8 {
     let h = hash::salted2(STREAM_TREATMENT, campaign.control.salt, u64::from(subscriber.0));
     ((u128::from(h) * u128::from(campaign.treatments)) >> 64) as u8
 }
@@ -105,32 +155,30 @@ pub const fn wave_event(campaign: CampaignId, wave: WaveNo, subscriber: Subscrib
     }
 }
 
-/// One event of one subscriber. Reads only its arguments; adds to `actions`.
+/// One event of one subscriber. Reads only its arguments; touches only that subscriber's record; adds to `actions`.
 ///
 /// `WAVE_REACHED` judges the wave's campaign and leaves the state alone: a reservation is entered when it is granted.
-/// Every other event updates last cell and power; a wave's event carries neither.
+/// Every other event first fires the timers that are due, notes place and power, and then meets the triggers; what a
+/// trigger asks for is reserved at once.
+#[inline]
 pub fn step<F: Facts + ?Sized>(
-    state: &mut State,
+    states: &mut States,
     event: &Event,
     facts: &F,
     book: &Playbook,
     now: Timestamp,
     actions: &mut Actions,
 ) {
-    match event.kind {
-        EventType::WAVE_REACHED => {
-            let (campaign, wave) = (CampaignId((event.aux >> 16) as u32), WaveNo(event.aux as u16));
-            actions.list.push(on_wave(state, event.subscriber, campaign, wave, facts, book, now));
-        }
-        kind => {
-            state.cell = event.cell;
-            state.set_power(kind != EventType::POWER_OFF);
-        }
+    if event.kind == EventType::WAVE_REACHED {
+        let (campaign, wave) = (CampaignId((event.aux >> 16) as u32), WaveNo(event.aux as u16));
+        actions.list.push(on_wave(states, event.subscriber, campaign, wave, facts, book, now));
+    } else {
+        moment::on_event(states, event, facts, book, now, actions);
     }
 }
 
 fn on_wave<F: Facts + ?Sized>(
-    state: &State,
+    states: &States,
     subscriber: SubscriberId,
     campaign: CampaignId,
     wave: WaveNo,
@@ -141,15 +189,16 @@ fn on_wave<F: Facts + ?Sized>(
     let found = book.campaign(campaign);
     let version = found.map_or(CampaignVersion(0), |c| c.version);
     let treatment = found.map_or(0, |c| treatment_of(c, subscriber));
-    match (judge(state, subscriber, campaign, facts, book, now).verdict(), found) {
+    match (judge(states.get(subscriber), subscriber, campaign, facts, book, now).verdict(), found) {
         (None, Some(c)) => Action::Request(Request {
             contact: ContactId::of_wave(campaign, wave, subscriber),
             subscriber,
             campaign,
             version,
             wave,
+            moment: None,
             treatment,
-            arm: arm_of(c, subscriber),
+            arm: arm_of(c, subscriber, facts),
             channel: c.channel,
             cost: c.cost,
             priority: c.priority,

@@ -11,12 +11,50 @@ pub struct MinuteRange {
 }
 
 impl MinuteRange {
-    const fn has(self, minute: u16) -> bool {
+    pub const fn has(self, minute: u16) -> bool {
         if self.from < self.to {
             self.from <= minute && minute < self.to
         } else {
             minute >= self.from || minute < self.to
         }
+    }
+}
+
+/// Remembers the local minute of the instants that were asked last: a look-up in a time zone costs more than an event.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Minutes {
+    from: i64,
+    to: i64,
+    minute: u16,
+}
+
+impl Default for Minutes {
+    fn default() -> Self {
+        Self { from: 1, to: 0, minute: 0 }
+    }
+}
+
+impl Minutes {
+    /// Minute of the local day, 0–1439. `zone` must be the same in every call until [`Minutes::forget`].
+    #[inline]
+    pub fn at(&mut self, zone: &Zone, t: Timestamp) -> u16 {
+        if t.0 < self.from || t.0 >= self.to {
+            self.look_up(zone, t);
+        }
+        self.minute
+    }
+    #[cold]
+    fn look_up(&mut self, zone: &Zone, t: Timestamp) {
+        const MINUTE: i64 = 60_000_000;
+        let from = t.0.div_euclid(MINUTE).saturating_mul(MINUTE);
+        self.minute = zone.minute_of_day(t);
+        // zones change their offset on whole minutes of UTC and by whole minutes; where one did not, ask every time
+        let begins = zone.civil(Timestamp(from));
+        let whole = begins.second() == 0 && begins.hour() as u16 * 60 + begins.minute() as u16 == self.minute;
+        (self.from, self.to) = if whole { (from, from.saturating_add(MINUTE)) } else { (1, 0) };
+    }
+    pub fn forget(&mut self) {
+        *self = Self::default();
     }
 }
 

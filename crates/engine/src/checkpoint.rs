@@ -1,73 +1,260 @@
-//! Checkpoints: the whole state in one file, published by rename, so that recovery replays only what came after.
+//! Checkpoints: what subscribers have by chunks in one file, everything else in a manifest that is published by rename,
+//! so that recovery replays only what came after.
 //!
-//! Header (40 bytes): magic, format, tenant, journal position, length and CRC32C of the body, CRC32C of the header.
+//! Manifest: header (40 bytes): magic, format, tenant, journal position, length and CRC32C of the body, CRC32C of the
+//! header. It is named by its position and by the one of the first chunk, `<position>.<from>.checkpoint`; the chunks lie
+//! in `<from>.states`. Format 1 had everything in one body and is named by its position alone.
 
 use crate::{
+    chunk,
     codec::{Malformed, Parsed, Reader, Writer, malformed},
     config::EngineConfig,
     core::{Core, Shelf},
     error::EngineError,
-    ledger::{Contact, Phase},
+    ledger::{Contact, Home, Phase},
     library::AudienceHash,
     record::WaveRec,
+    replay::{CHUNK_BITS, Replay},
     wave::{Status, Wave},
 };
-use kairos_decide::{Allocator, ChannelUse, Entry, RunState, State};
-use kairos_journal::Position;
+use kairos_decide::{Allocator, ChannelUse, Entry, RunState, Saved};
+use kairos_journal::{DiskFile, Position};
 use kairos_model::{
     CampaignClass, CampaignId, CampaignVersion, CellId, Channel, ContactId, LocalDay, PlaybookId, Reason, SnapshotId,
-    WaveNo, disk::TEMPORARY_SUFFIX,
+    SubscriberId, Timestamp, WaveNo, disk::TEMPORARY_SUFFIX,
 };
 use std::{collections::BTreeMap, io, path::PathBuf};
 
 const MAGIC: &[u8; 8] = b"KAIROSCP";
 /// Raised with every change of the body; older ones stay readable.
-pub const FORMAT: u16 = 1;
+pub const FORMAT: u16 = 2;
 const HEADER: usize = 40;
 /// Kept besides the newest, should that one be damaged.
 const KEEP: usize = 2;
 const SUFFIX: &str = ".checkpoint";
+const STATES: &str = ".states";
+/// Chunks are written by so much at once, and padded to `ALIGN`, so that a disk can take them past its cache.
+const WRITE: usize = 1 << 20;
+const ALIGN: usize = 4096;
 
 /// Where recovery begins.
 pub struct Loaded {
     pub core: Core,
-    pub position: Position,
+    /// Position of the first record to replay.
+    pub from: Position,
+    /// What was in force when the rest was captured, if that was later.
+    pub rest: Option<Force>,
     pub notes: Vec<String>,
+}
+
+/// Playbook, snapshot, run states and kill switch at one instant.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Force {
+    book: Option<PlaybookId>,
+    facts: Option<SnapshotId>,
+    runs: BTreeMap<CampaignId, RunState>,
+    kill: bool,
+}
+
+impl Force {
+    fn of(core: &Core) -> Self {
+        Self {
+            book: core.base.as_ref().map(|b| b.id),
+            facts: core.facts.as_ref().map(|f| f.snapshot()),
+            runs: core.runs.clone(),
+            kill: core.kill,
+        }
+    }
+    pub fn restore(self, core: &mut Core, shelf: &mut Shelf) -> Result<(), EngineError> {
+        let now = Self::of(core);
+        if now == self && core.book.is_some() == now.book.is_some() {
+            return Ok(());
+        }
+        if now.book != self.book {
+            core.base = self.book.map(|id| shelf.book(id)).transpose()?;
+        }
+        if now.facts != self.facts {
+            core.facts = self.facts.map(|id| shelf.facts(id)).transpose()?;
+        }
+        (core.runs, core.kill) = (self.runs, self.kill);
+        core.bind();
+        Ok(())
+    }
+    fn put(&self, w: &mut Writer) {
+        w.u8(u8::from(self.kill));
+        w.u32(self.book.map_or(u32::MAX, |b| b.0)).u32(self.facts.map_or(u32::MAX, |f| f.0));
+        w.count(self.runs.len());
+        self.runs.iter().for_each(|(c, &run)| {
+            w.u32(c.0).u8(run as u8);
+        });
+    }
+    fn get(r: &mut Reader<'_>) -> Parsed<Self> {
+        let kill = r.u8()? != 0;
+        let (book, facts) = (r.u32()?, r.u32()?);
+        let runs = (0..r.count(5)?)
+            .map(|_| Ok((CampaignId(r.u32()?), r.coded("run state", RunState::from_code)?)))
+            .collect::<Parsed<_>>()?;
+        let some = |x: u32| (x != u32::MAX).then_some(x);
+        Ok(Self { book: some(book).map(PlaybookId), facts: some(facts).map(SnapshotId), runs, kill })
+    }
+}
+
+/// A chunk in the file of states.
+struct Place {
+    position: Position,
+    offset: u64,
+    len: u64,
+    sum: u32,
+}
+
+/// A checkpoint that is being made.
+pub struct Rolling {
+    from: Position,
+    begun: Timestamp,
+    force: Force,
+    path: PathBuf,
+    file: Option<Box<dyn DiskFile>>,
+    pending: Vec<u8>,
+    places: Vec<Place>,
+    offset: u64,
+}
+
+impl Rolling {
+    /// Begins at a committed position.
+    pub fn begin(config: &EngineConfig, from: Position, core: &Core) -> Result<Self, EngineError> {
+        let dir = &config.checkpoint_dir;
+        config.disk.create_dir_all(dir).map_err(failed("make directory", dir.clone()))?;
+        Ok(Self {
+            from,
+            begun: core.last,
+            force: Force::of(core),
+            path: dir.join(format!("{:020}{STATES}", from.0)),
+            file: None,
+            pending: Vec::new(),
+            places: Vec::new(),
+            offset: 0,
+        })
+    }
+    /// Chunks in all, as of now.
+    pub fn count(&self, core: &Core) -> usize {
+        core.states.len().div_ceil(1 << CHUNK_BITS)
+    }
+    pub fn done(&self) -> usize {
+        self.places.len()
+    }
+    /// Captures some more chunks at a committed position; after the last one publishes the checkpoint: `true`.
+    pub fn go_on(
+        &mut self,
+        config: &EngineConfig,
+        position: Position,
+        core: &Core,
+        chunks: usize,
+    ) -> Result<bool, EngineError> {
+        for _ in 0..chunks {
+            if self.places.len() == self.count(core) {
+                break;
+            }
+            let begin = self.pending.len();
+            chunk::put(&mut self.pending, &core.states, self.places.len());
+            let sum = crc32c::crc32c(&self.pending[begin..]);
+            let len = (self.pending.len() - begin) as u64;
+            self.places.push(Place { position, offset: self.offset, len, sum });
+            self.pending.resize(self.pending.len().next_multiple_of(ALIGN), 0);
+            self.offset += (self.pending.len() - begin) as u64;
+            if self.pending.len() >= WRITE {
+                self.write(config)?;
+            }
+        }
+        if self.places.len() < self.count(core) {
+            return Ok(false);
+        }
+        self.publish(config, position, core)?;
+        Ok(true)
+    }
+    fn write(&mut self, config: &EngineConfig) -> Result<(), EngineError> {
+        let file = match &mut self.file {
+            Some(file) => file,
+            None => {
+                // one of an attempt that was given up
+                match config.disk.remove(&self.path) {
+                    Err(e) if e.kind() != io::ErrorKind::NotFound => {
+                        return Err(failed("remove", self.path.clone())(e));
+                    }
+                    _ => {}
+                }
+                let file = config.disk.create_append(&self.path).map_err(failed("create", self.path.clone()))?;
+                self.file.insert(file)
+            }
+        };
+        file.append(&self.pending).map_err(failed("write", self.path.clone()))?;
+        self.pending.clear();
+        Ok(())
+    }
+    fn publish(&mut self, config: &EngineConfig, position: Position, core: &Core) -> Result<(), EngineError> {
+        let dir = &config.checkpoint_dir;
+        let path = dir.join(format!("{:020}.{:020}{SUFFIX}", position.0, self.from.0));
+        if list(config)?.iter().any(|f| (f.position, f.from) == (position.0, self.from.0)) {
+            // nothing has happened since the last one
+            return Ok(());
+        }
+        self.write(config)?;
+        if let Some(file) = &mut self.file {
+            file.sync_data().map_err(failed("sync", self.path.clone()))?;
+        }
+        config.disk.sync_dir(dir).map_err(failed("sync directory", dir.clone()))?;
+        let body = self.manifest(core);
+        let bytes = frame(config.tenant.0, position, &body);
+        config.disk.write_whole(&path, &bytes).map_err(failed("write", path))?;
+        let found = list(config)?;
+        for old in found.iter().skip(KEEP) {
+            let path = dir.join(&old.name);
+            config.disk.remove(&path).map_err(failed("remove", path))?;
+        }
+        sweep(config)?;
+        tracing::info!(position = position.0, bytes = self.offset + bytes.len() as u64, "checkpoint published");
+        Ok(())
+    }
+    fn manifest(&self, core: &Core) -> Vec<u8> {
+        let mut w = Writer::default();
+        self.force.put(&mut w);
+        w.at(self.begun).count(self.places.len());
+        for p in &self.places {
+            w.u64(p.position.0).u64(p.offset).u64(p.len).u32(p.sum);
+        }
+        encode(&mut w, core);
+        w.0
+    }
 }
 
 fn failed(what: &'static str, path: PathBuf) -> impl FnOnce(io::Error) -> EngineError {
     move |cause| EngineError::Checkpoint { what, path, cause }
 }
 
-/// Positions of the checkpoints in the directory, newest first.
-fn list(config: &EngineConfig) -> Result<Vec<(u64, String)>, EngineError> {
+/// A manifest by its name.
+struct Found {
+    position: u64,
+    from: u64,
+    name: String,
+}
+
+/// The manifests in the directory, newest first.
+fn list(config: &EngineConfig) -> Result<Vec<Found>, EngineError> {
     let dir = &config.checkpoint_dir;
     config.disk.create_dir_all(dir).map_err(failed("make directory", dir.clone()))?;
     let names = config.disk.list(dir).map_err(failed("list", dir.clone()))?;
-    let mut found: Vec<(u64, String)> =
-        names.into_iter().filter_map(|n| Some((n.strip_suffix(SUFFIX)?.parse().ok()?, n))).collect();
-    found.sort_unstable_by(|a, b| b.cmp(a));
+    let parse = |name: String| {
+        let stem = name.strip_suffix(SUFFIX)?;
+        let (position, from) = stem.split_once('.').unwrap_or((stem, stem));
+        Some(Found { position: position.parse().ok()?, from: from.parse().ok()?, name })
+    };
+    let mut found: Vec<Found> = names.into_iter().filter_map(parse).collect();
+    found.sort_unstable_by_key(|f| std::cmp::Reverse((f.position, f.from)));
     Ok(found)
 }
 
-/// Position of the oldest checkpoint that is kept.
+/// Where the replay of the checkpoint that reaches back farthest begins.
 pub fn oldest(config: &EngineConfig) -> Result<Option<Position>, EngineError> {
-    Ok(list(config)?.last().map(|&(p, _)| Position(p)))
-}
-
-/// Writes a checkpoint of the state at a committed position, then removes the ones that are no longer needed.
-pub fn save(config: &EngineConfig, position: Position, core: &Core) -> Result<(), EngineError> {
-    let dir = &config.checkpoint_dir;
-    config.disk.create_dir_all(dir).map_err(failed("make directory", dir.clone()))?;
-    let path = dir.join(format!("{:020}{SUFFIX}", position.0));
-    let bytes = frame(config.tenant.0, position, &encode(core));
-    config.disk.write_whole(&path, &bytes).map_err(failed("write", path))?;
-    for (_, name) in list(config)?.into_iter().skip(KEEP) {
-        let path = dir.join(name);
-        config.disk.remove(&path).map_err(failed("remove", path))?;
-    }
-    tracing::info!(position = position.0, bytes = bytes.len(), "checkpoint published");
-    Ok(())
+    Ok(list(config)?.iter().map(|f| Position(f.from)).min())
 }
 
 /// The newest whole checkpoint, or an empty state where the journal is whole from its beginning.
@@ -78,17 +265,17 @@ pub fn load(
 ) -> Result<Loaded, EngineError> {
     let mut notes = Vec::new();
     sweep(config)?;
-    for (position, name) in list(config)? {
-        let path = config.checkpoint_dir.join(name);
+    for found in list(config)? {
+        let path = config.checkpoint_dir.join(&found.name);
         let bytes = config.disk.read(&path).map_err(failed("read", path.clone()))?;
-        let body = match unframe(&bytes) {
+        let (format, body) = match unframe(&bytes) {
             Ok(Framed { format, .. }) if format > FORMAT => {
                 return Err(EngineError::NewerCheckpoint { path, found: format, known: FORMAT });
             }
             Ok(Framed { tenant, .. }) if tenant != config.tenant.0 => {
                 return Err(EngineError::Stranger { path, found: tenant, wanted: config.tenant.0 });
             }
-            Ok(Framed { position: inside, body, .. }) if inside == position => body,
+            Ok(Framed { format, position: inside, body, .. }) if inside == found.position => (format, body),
             Ok(Framed { position: inside, .. }) => {
                 notes.push(format!("checkpoint `{}` says it is at @{inside}: passed over", path.display()));
                 continue;
@@ -98,34 +285,40 @@ pub fn load(
                 continue;
             }
         };
-        let position = Position(position);
+        let (position, from) = (Position(found.position), Position(found.from));
         if position > end {
             return Err(EngineError::Ahead { path, position, end });
         }
-        if position < first {
+        if from < first {
             break;
         }
-        let core = match decode(config, body, shelf) {
-            Ok(core) => core,
+        match decode(config, format, (position, from), body, shelf) {
+            Ok((core, rest)) => return Ok(Loaded { core, from, rest, notes }),
             Err(Broken::Engine(e)) => return Err(e),
             Err(Broken::Body(Malformed(why))) => return Err(EngineError::Body { path, why }),
-        };
-        return Ok(Loaded { core, position, notes });
+            Err(Broken::States(why)) => {
+                notes.push(format!("checkpoint `{}` lacks its states ({why}): passed over", path.display()));
+            }
+        }
     }
     if first == Position::START {
-        return Ok(Loaded { core: Core::new(config.subscribers_max), position: first, notes });
+        return Ok(Loaded { core: blank(config), from: first, rest: None, notes });
     }
     let dir = config.checkpoint_dir.clone();
     let tried = if notes.is_empty() { "none there".to_owned() } else { notes.join("; ") };
     Err(EngineError::NoCheckpoint { dir, first, tried })
 }
 
-/// Removes what an interrupted write left.
+fn blank(config: &EngineConfig) -> Core {
+    Core::new(config.subscribers_max, config.partitions, config.ids_max)
+}
+
+/// Removes what an interrupted write left, and states that no manifest names.
 fn sweep(config: &EngineConfig) -> Result<(), EngineError> {
     let dir = &config.checkpoint_dir;
-    config.disk.create_dir_all(dir).map_err(failed("make directory", dir.clone()))?;
+    let kept: Vec<String> = list(config)?.iter().map(|f| format!("{:020}{STATES}", f.from)).collect();
     for name in config.disk.list(dir).map_err(failed("list", dir.clone()))? {
-        if name.ends_with(TEMPORARY_SUFFIX) {
+        if name.ends_with(TEMPORARY_SUFFIX) || (name.ends_with(STATES) && !kept.contains(&name)) {
             let path = dir.join(name);
             config.disk.remove(&path).map_err(failed("remove", path))?;
         }
@@ -168,15 +361,10 @@ fn unframe(bytes: &[u8]) -> Parsed<Framed<'_>> {
     Ok(Framed { format, tenant, position, body })
 }
 
-fn encode(core: &Core) -> Vec<u8> {
-    let mut w = Writer::default();
-    w.at(core.last).u8(u8::from(core.kill));
-    w.u32(core.base.as_ref().map_or(u32::MAX, |b| b.id.0));
-    w.u32(core.facts.as_ref().map_or(u32::MAX, |f| f.snapshot().0));
-    w.count(core.runs.len());
-    core.runs.iter().for_each(|(c, &run)| {
-        w.u32(c.0).u8(run as u8);
-    });
+/// Everything but the subscribers.
+fn encode(w: &mut Writer, core: &Core) {
+    w.at(core.last);
+    Force::of(core).put(w);
     w.count(core.allocator.channels().len());
     for (channel, u) in core.allocator.channels() {
         w.u8(channel.code()).i64(u.second).u32(u.in_second).u32(u.day.0 as u32).u32(u.in_day);
@@ -186,12 +374,19 @@ fn encode(core: &Core) -> Vec<u8> {
         w.u32(c.0).i64(micros);
     });
     w.count(core.waves.len());
-    core.waves.iter().for_each(|x| put_wave(&mut w, x));
+    core.waves.iter().for_each(|x| put_wave(w, x));
     let mut contacts: Vec<(ContactId, &Contact)> = core.ledger.contacts.iter().map(|(&id, c)| (id, c)).collect();
     contacts.sort_unstable_by_key(|&(id, _)| id);
     w.count(contacts.len());
     for (id, c) in contacts {
-        w.u64(id.0).u32(c.wave).u32(c.rank).u32(c.version.0).u8(c.treatment).u8(c.channel.code()).u8(c.phase as u8);
+        w.u64(id.0);
+        match c.home {
+            Home::Wave { wave, rank } => w.u8(0).u32(wave).u32(rank),
+            Home::Moment { subscriber, campaign, occurrence, status } => {
+                w.u8(1).u32(subscriber.0).u32(campaign.0).at(occurrence).u16(status.0)
+            }
+        };
+        w.u32(c.version.0).u8(c.treatment).u8(c.channel.code()).u8(c.phase as u8);
         w.i64(c.cost).at(c.intended).at(c.offered).at(c.settled);
     }
     w.count(core.ledger.queues.len());
@@ -201,15 +396,23 @@ fn encode(core: &Core) -> Vec<u8> {
             w.u64(id.0);
         });
     }
-    let known = || core.states.iter().enumerate().filter(|(_, s)| !s.is_default());
-    w.count(known().count());
-    for (ordinal, s) in known() {
-        w.count(ordinal).u32(s.cell.0).u16(s.flags()).count(s.history().len());
-        for e in s.history() {
-            w.at(e.stamp()).u32(e.campaign().0).u32(e.family().0).u32(e.key()).u8(e.mark() as u8);
-        }
+    w.count(core.moments.len());
+    for (campaign, m) in &core.moments {
+        w.u32(campaign.0).u32(m.intended).u64(m.merged);
+        m.sums.put(w);
     }
-    w.0
+    let mut offsets: Vec<((u32, u32), u64)> = core.taken.offsets.iter().map(|(&k, &v)| (k, v)).collect();
+    offsets.sort_unstable();
+    w.count(offsets.len());
+    for ((source, partition), to) in offsets {
+        w.u32(source).u32(partition).u64(to);
+    }
+    w.count(core.taken.ids().len());
+    core.taken.ids().for_each(|id| {
+        w.u64(id);
+    });
+    let n = &core.intake;
+    w.u64(n.events).u64(n.duplicates).u64(n.refused).u64(n.stale);
 }
 
 fn put_wave(w: &mut Writer, x: &Wave) {
@@ -229,6 +432,8 @@ enum Broken {
     Engine(EngineError),
     /// The checksum holds and the content does not: a bug, not a torn write.
     Body(Malformed),
+    /// The file of states is missing, short or damaged.
+    States(String),
 }
 impl From<Malformed> for Broken {
     fn from(m: Malformed) -> Self {
@@ -241,21 +446,79 @@ impl From<EngineError> for Broken {
     }
 }
 
-fn decode(config: &EngineConfig, body: &[u8], shelf: &mut Shelf) -> Result<Core, Broken> {
-    let (mut r, mut core) = (Reader::new(body), Core::new(config.subscribers_max));
+fn decode(
+    config: &EngineConfig,
+    format: u16,
+    (position, from): (Position, Position),
+    body: &[u8],
+    shelf: &mut Shelf,
+) -> Result<(Core, Option<Force>), Broken> {
+    let (mut r, mut core) = (Reader::new(body), blank(config));
+    if format == 1 {
+        core.last = r.at()?;
+        Force::get(&mut r)?.restore(&mut core, shelf)?;
+        get_common(&mut r, &mut core, format, shelf)?;
+        get_states(&mut r, &mut core)?;
+        r.end()?;
+        return Ok((core, None));
+    }
+    let first = Force::get(&mut r)?;
+    let begun = r.at()?;
+    let places: Vec<Place> = (0..r.count(28)?)
+        .map(|_| Ok(Place { position: Position(r.u64()?), offset: r.u64()?, len: r.u64()?, sum: r.u32()? }))
+        .collect::<Parsed<_>>()?;
     core.last = r.at()?;
-    core.kill = r.u8()? != 0;
-    let (book, facts) = (r.u32()?, r.u32()?);
-    if book != u32::MAX {
-        core.base = Some(shelf.book(PlaybookId(book))?);
+    let rest = Force::get(&mut r)?;
+    get_common(&mut r, &mut core, format, shelf)?;
+    get_triggers(&mut r, &mut core)?;
+    r.end()?;
+    first.restore(&mut core, shelf)?;
+    load_states(config, from, &places, &mut core)?;
+    let timers: Vec<_> = core.states.timers().map(|(s, t)| (s, t.due, t.campaign)).collect();
+    for (subscriber, due, campaign) in timers {
+        let lane = core.lanes.of(subscriber);
+        core.lanes.wheel(lane).insert(begun.min(due), due, campaign, subscriber);
     }
-    if facts != u32::MAX {
-        core.facts = Some(shelf.facts(SnapshotId(facts))?);
+    let chunks: Vec<Position> = places.iter().map(|p| p.position).collect();
+    if from == position {
+        return Ok((core, None));
     }
-    for _ in 0..r.count(5)? {
-        core.runs.insert(CampaignId(r.u32()?), r.coded("run state", RunState::from_code)?);
+    core.replay = Some(Replay { chunks, rest: position, at: from });
+    Ok((core, Some(rest)))
+}
+
+fn load_states(config: &EngineConfig, from: Position, places: &[Place], core: &mut Core) -> Result<(), Broken> {
+    if places.is_empty() {
+        return Ok(());
     }
-    core.refresh_book();
+    let path = config.checkpoint_dir.join(format!("{:020}{STATES}", from.0));
+    let file = match config.disk.open_read(&path) {
+        Ok(file) => file,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Err(Broken::States("no file".to_owned())),
+        Err(e) => return Err(failed("read", path)(e).into()),
+    };
+    let mut bytes = Vec::new();
+    for (i, p) in places.iter().enumerate() {
+        if p.len > 1 << 31 {
+            return Err(Malformed(format!("chunk {i} of {} bytes", p.len)).into());
+        }
+        bytes.resize(p.len as usize, 0);
+        if let Err(e) = file.read_exact_at(p.offset, &mut bytes) {
+            return Err(match e.kind() {
+                io::ErrorKind::UnexpectedEof => Broken::States(format!("chunk {i} is cut short")),
+                _ => failed("read", path)(e).into(),
+            });
+        }
+        if crc32c::crc32c(&bytes) != p.sum {
+            return Err(Broken::States(format!("checksum of chunk {i}")));
+        }
+        chunk::get(&bytes, &mut core.states, i, core.subscribers_max)?;
+    }
+    Ok(())
+}
+
+/// Capacities, waves and ledger: alike in both formats but for whose a contact is.
+fn get_common(r: &mut Reader<'_>, core: &mut Core, format: u16, shelf: &mut Shelf) -> Result<(), Broken> {
     let (mut channels, mut spent) = (BTreeMap::new(), BTreeMap::new());
     for _ in 0..r.count(21)? {
         let channel = r.coded("channel", Channel::from_code)?;
@@ -267,14 +530,28 @@ fn decode(config: &EngineConfig, body: &[u8], shelf: &mut Shelf) -> Result<Core,
     }
     core.allocator = Allocator::restore(channels, spent);
     for at in 0..r.count(80)? {
-        let wave = get_wave(&mut r, shelf)?;
+        let wave = get_wave(r, shelf)?;
         core.by_wave.insert((wave.campaign, wave.wave), at);
         core.waves.push(wave);
     }
-    get_ledger(&mut r, &mut core)?;
-    get_states(&mut r, &mut core)?;
-    r.end()?;
-    Ok(core)
+    Ok(get_ledger(r, core, format)?)
+}
+
+fn get_triggers(r: &mut Reader<'_>, core: &mut Core) -> Parsed<()> {
+    for _ in 0..r.count(16)? {
+        let moments = core.moments.entry(CampaignId(r.u32()?)).or_default();
+        (moments.intended, moments.merged) = (r.u32()?, r.u64()?);
+        moments.sums = crate::output::Sums::get(r)?;
+    }
+    for _ in 0..r.count(16)? {
+        let key = (r.u32()?, r.u32()?);
+        core.taken.offsets.insert(key, r.u64()?);
+    }
+    let ids = (0..r.count(8)?).map(|_| r.u64()).collect::<Parsed<_>>()?;
+    core.taken.restore_ids(ids);
+    let n = &mut core.intake;
+    (n.events, n.duplicates, n.refused, n.stale) = (r.u64()?, r.u64()?, r.u64()?, r.u64()?);
+    Ok(())
 }
 
 fn get_wave(r: &mut Reader<'_>, shelf: &mut Shelf) -> Result<Wave, Broken> {
@@ -320,12 +597,27 @@ fn get_wave(r: &mut Reader<'_>, shelf: &mut Shelf) -> Result<Wave, Broken> {
     Ok(wave)
 }
 
-fn get_ledger(r: &mut Reader<'_>, core: &mut Core) -> Parsed<()> {
+fn get_home(r: &mut Reader<'_>, core: &Core, format: u16) -> Parsed<Home> {
+    if format > 1 && r.u8()? == 1 {
+        let (subscriber, campaign) = (SubscriberId(r.u32()?), CampaignId(r.u32()?));
+        let (occurrence, status) = (r.at()?, Status(r.u16()?));
+        if !status.is_valid() {
+            return malformed("a contact's state is unknown");
+        }
+        return Ok(Home::Moment { subscriber, campaign, occurrence, status });
+    }
+    let (wave, rank) = (r.u32()?, r.u32()?);
+    if core.waves.get(wave as usize).is_none_or(|w| rank as usize >= w.len()) {
+        return malformed(format!("a contact of rank {rank} belongs to no member"));
+    }
+    Ok(Home::Wave { wave, rank })
+}
+
+fn get_ledger(r: &mut Reader<'_>, core: &mut Core, format: u16) -> Parsed<()> {
     for _ in 0..r.count(55)? {
         let id = ContactId(r.u64()?);
         let contact = Contact {
-            wave: r.u32()?,
-            rank: r.u32()?,
+            home: get_home(r, core, format)?,
             version: CampaignVersion(r.u32()?),
             treatment: r.u8()?,
             channel: r.coded("channel", Channel::from_code)?,
@@ -335,9 +627,6 @@ fn get_ledger(r: &mut Reader<'_>, core: &mut Core) -> Parsed<()> {
             offered: r.at()?,
             settled: r.at()?,
         };
-        if core.waves.get(contact.wave as usize).is_none_or(|w| contact.rank as usize >= w.len()) {
-            return malformed(format!("contact {id} belongs to no member"));
-        }
         core.ledger.restore(id, contact);
     }
     for _ in 0..r.count(5)? {
@@ -348,6 +637,7 @@ fn get_ledger(r: &mut Reader<'_>, core: &mut Core) -> Parsed<()> {
     Ok(())
 }
 
+/// Subscribers as format 1 had them.
 fn get_states(r: &mut Reader<'_>, core: &mut Core) -> Parsed<()> {
     for _ in 0..r.count(14)? {
         let (ordinal, cell, flags) = (r.u32()?, CellId(r.u32()?), r.u16()?);
@@ -363,11 +653,15 @@ fn get_states(r: &mut Reader<'_>, core: &mut Core) -> Parsed<()> {
                 None => return malformed(format!("{mark} is no mark of a contact")),
             }
         }
-        let at = ordinal as usize;
-        if at >= core.states.len() {
-            core.states.resize_with(at + 1, State::default);
-        }
-        core.states[at] = State::restore(cell, flags, history);
+        let saved = Saved {
+            seen_at: Timestamp::MIN,
+            cell,
+            flags: flags as u8,
+            history: &history,
+            timers: Vec::new(),
+            progress: Vec::new(),
+        };
+        core.states.restore(SubscriberId(ordinal), saved);
     }
     Ok(())
 }

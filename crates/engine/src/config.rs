@@ -10,8 +10,14 @@ pub struct EngineConfig {
     pub tenant: TenantId,
     pub disk: Arc<dyn Disk>,
     pub checkpoint_dir: PathBuf,
-    /// Journal records between two checkpoints: bounds the tail that recovery replays.
+    /// Journal records between two checkpoints, batches of events apart: bounds the tail that recovery replays.
     pub checkpoint_every: u64,
+    /// Events between the beginnings of two checkpoints. One takes half of them to be captured.
+    pub checkpoint_events: u64,
+    /// Partitions that the 256 shards of subscribers are dealt to. Changes nothing that is decided. 1–256.
+    pub partitions: u16,
+    /// Ids of events remembered, so that one that comes again is not taken again.
+    pub ids_max: usize,
     /// An offered contact without an answer is `unknown` after this span. It must exceed the time for which a channel
     /// repeats a throttled submit.
     pub response_timeout: Span,
@@ -38,6 +44,9 @@ impl EngineConfig {
             disk,
             checkpoint_dir: checkpoint_dir.into(),
             checkpoint_every: 200_000,
+            checkpoint_events: 20_000_000,
+            partitions: 1,
+            ids_max: 1_000_000,
             response_timeout: Span::secs(120),
             window: BTreeMap::new(),
             window_default: 64,

@@ -94,6 +94,14 @@ pub enum Refusal {
     EmptyAudience,
     #[error("subscriber {subscriber} is past the limit of {limit}; raise `subscribers_max`")]
     TooManySubscribers { subscriber: SubscriberId, limit: u32 },
+    #[error("a batch of {events} events is longer than one record holds; at most {limit}")]
+    LongBatch { events: usize, limit: usize },
+    #[error(
+        "a batch from offset {from} to {to} begins before {known}, which was taken, and does not say which event has which offset"
+    )]
+    Overlap { from: u64, to: u64, known: u64 },
+    #[error("a batch of {events} events has {marks} offsets or ids")]
+    Marks { events: usize, marks: usize },
     #[error("the engine keeps at most {limit} waves; raise `waves_max`")]
     TooManyWaves { limit: usize },
     #[error("campaign {0} has been stopped; a stop is for good")]

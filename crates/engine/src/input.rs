@@ -1,10 +1,12 @@
 //! What the engine is told.
 
 use crate::library::AudienceHash;
+use kairos_decide::FamilyId;
 use kairos_model::{
     CampaignClass, CampaignId, CampaignVersion, ContactId, Disposition, Event, PlaybookId, Reason, SnapshotId,
     SubscriberId, Timestamp, WaveNo,
 };
+use std::sync::Arc;
 
 /// A wave: one record, and a cursor.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -36,8 +38,38 @@ pub enum Outcome {
     Seen(Disposition),
 }
 
-/// Stamped once when it is handed over.
+/// Events with where they came from, so that each is taken once.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct EventBatch {
+    pub origin: Origin,
+    /// `arrived` is the stamp of the intake. One that is below the stamp before, or [`Timestamp::MIN`], is raised to it;
+    /// one after the call's `now` is lowered to that.
+    pub events: Vec<Event>,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub enum Origin {
+    /// Nothing is known: taken as often as it comes.
+    #[default]
+    None,
+    /// A file or a stream: what lies from offset `from` up to `to`. Offsets below the highest `to` so far are not taken
+    /// again. `each`: the offset of each event, ascending; empty: one event an offset.
+    Offsets { source: u32, partition: u32, from: u64, to: u64, each: Vec<u64> },
+    /// A hash of (source, id) for each event. One that is among the last `ids_max` is not taken again.
+    Ids(Vec<u64>),
+}
+
+/// A contact that was sent before this engine knew the subscriber.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PastContact {
+    pub subscriber: SubscriberId,
+    pub campaign: CampaignId,
+    pub family: FamilyId,
+    pub stamp: Timestamp,
+}
+
+/// Stamped once when it is handed over.
+#[derive(Clone, PartialEq, Debug)]
 pub enum Input {
     SwapPlaybook(PlaybookId),
     SwapFacts(SnapshotId),
@@ -64,6 +96,10 @@ pub enum Input {
     },
     /// What happened on the network. `arrived` is overwritten with the stamp.
     Event(Event),
+    /// What happened on the network, stamped at its intake. One record: all or nothing of it is taken.
+    Events(Arc<EventBatch>),
+    /// Contacts that another system made before: they count for the caps like sent ones. Taken as often as it is given.
+    Past(Arc<Vec<PastContact>>),
     /// Nothing but time.
     Tick,
 }

@@ -1,6 +1,7 @@
 //! The contact ledger: every contact that was ever intended, the queues of those to be offered, those in flight.
 
-use kairos_model::{CampaignVersion, Channel, ContactId, Timestamp, hash::FixedMap};
+use crate::wave::Status;
+use kairos_model::{CampaignId, CampaignVersion, Channel, ContactId, SubscriberId, Timestamp, hash::FixedMap};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -23,11 +24,18 @@ impl Phase {
     }
 }
 
+/// Whose contact it is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Home {
+    /// Place of the wave, and the member's rank in it: the wave knows where the member stands.
+    Wave { wave: u32, rank: u32 },
+    /// An occurrence of a trigger, by the arrival stamp of its event.
+    Moment { subscriber: SubscriberId, campaign: CampaignId, occurrence: Timestamp, status: Status },
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Contact {
-    /// Place of the wave, and the member's rank in it.
-    pub wave: u32,
-    pub rank: u32,
+    pub home: Home,
     pub version: CampaignVersion,
     pub treatment: u8,
     pub channel: Channel,
@@ -38,6 +46,23 @@ pub struct Contact {
     /// [`Timestamp::MIN`]: not yet. So for `settled`.
     pub offered: Timestamp,
     pub settled: Timestamp,
+}
+
+impl Contact {
+    /// Intended now; the rest is for the caller to fill in.
+    pub const fn intended(home: Home, stamp: Timestamp) -> Self {
+        Self {
+            home,
+            version: CampaignVersion(0),
+            treatment: 0,
+            channel: Channel::Sms,
+            phase: Phase::Intended,
+            cost: 0,
+            intended: stamp,
+            offered: Timestamp::MIN,
+            settled: Timestamp::MIN,
+        }
+    }
 }
 
 #[derive(Default)]
@@ -129,6 +154,12 @@ impl Ledger {
         }
         self.contacts.insert(id, after);
         Some(before)
+    }
+    /// Where a trigger's contact stands.
+    pub fn set_status(&mut self, id: ContactId, to: Status) {
+        if let Some(Contact { home: Home::Moment { status, .. }, .. }) = self.contacts.get_mut(&id) {
+            *status = to;
+        }
     }
     /// Forgets a contact whose reservation was released before it was offered for good: it will be decided anew.
     pub fn forget(&mut self, id: ContactId) {

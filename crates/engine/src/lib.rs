@@ -1,4 +1,4 @@
-//! The engine: waves, the contact ledger, checkpoint and recovery around the pure `decide::step`.
+//! The engine: waves, triggers, the contact ledger, checkpoint and recovery around the pure `decide::step`.
 //!
 //! It is driven from outside: no thread, no clock, no socket; the disk is an argument. [`Engine::handle`] takes inputs,
 //! [`Engine::offer`] gives contacts to send, [`Engine::next_due`] says when to call again.
@@ -10,33 +10,46 @@
 //! - a contact is intended (with its cap reservation), then offered, then answered, each durable before the next; after a
 //!   crash only what was offered without an answer is unknown, and is never offered again;
 //! - a wave is one record and a cursor in the order of a salted hash; the cursor is committed with its decisions;
-//! - each member of a wave is in exactly one state, and [`Sums`] add up at every instant;
+//! - events, timers and waves meet the same step, policy and ledger; an event is taken once, in one record with its batch;
+//! - a subscriber's timers fire at their due time before the record that follows it; partitions change nothing;
+//! - each member of a wave, and each occurrence of a trigger, is in exactly one state, and [`Sums`] add up at every instant;
 //! - every record and file holds ordinals and ids only.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod checkpoint;
+mod chunk;
 mod codec;
 mod config;
 mod core;
 mod engine;
 mod error;
+mod fired;
 mod input;
+mod intake;
+mod lanes;
 mod ledger;
 mod library;
 mod live;
+mod moments;
 mod output;
 mod past;
 mod pump;
 mod query;
 mod record;
+mod replay;
+mod rows;
+mod settle;
 mod trail;
 mod wave;
+mod wheel;
 
 pub use config::EngineConfig;
 pub use engine::Engine;
 pub use error::{EngineError, Item, Refusal};
-pub use input::{Input, Outcome, StartWave};
+pub use input::{EventBatch, Input, Origin, Outcome, PastContact, StartWave};
 pub use library::{AudienceHash, Library, LibraryError};
-pub use output::{ContactView, Member, Offered, Output, Recovered, Seen, Sums, Trail, Waterfall, WaveView, Which};
+pub use output::{
+    ContactView, IntakeCounts, Member, Offered, Output, Recovered, Seen, Sums, Trail, Waterfall, WaveView, Which,
+};
 pub use past::{Past, Replay};
 pub use trail::TrailReader;

@@ -1,14 +1,14 @@
 //! Inputs: checked against the state, then recorded.
 
 use crate::{
-    engine::Engine,
+    engine::{Engine, RECORD_LINES},
     error::{EngineError, Item, Refusal},
     input::{Input, Outcome, StartWave},
-    ledger::{Contact, Phase},
+    ledger::{Contact, Home, Phase},
     output::{Output, Seen},
     record::{Change, OutcomeRec, Rec, WaveRec},
 };
-use kairos_decide::{RunState, order_salt};
+use kairos_decide::{Mark, RunState, order_salt};
 use kairos_model::{
     CampaignClass, CampaignId, ContactId, ContactState, Disposition, Event, PlaybookId, Reason, SnapshotId,
     SubscriberId, Timestamp,
@@ -25,6 +25,10 @@ impl Engine {
         input: &Input,
         out: &mut Vec<Output>,
     ) -> Result<(), EngineError> {
+        if let Input::Events(batch) = input {
+            return self.events(stamp, i, batch, out);
+        }
+        self.tick(stamp, out)?;
         let checked = match *input {
             Input::SwapPlaybook(id) => self.swap_playbook(id),
             Input::SwapFacts(id) => self.swap_facts(id),
@@ -36,7 +40,18 @@ impl Engine {
             Input::OptOut { subscriber, class } => self.opt(subscriber, class, true),
             Input::OptIn { subscriber, class } => self.opt(subscriber, class, false),
             Input::Event(event) => self.event(stamp, event),
-            Input::Tick => Ok(None),
+            Input::Past(ref list) => {
+                // a record holds so many; in one commit all the same
+                for part in list.chunks(RECORD_LINES) {
+                    let within = part.iter().try_for_each(|c| self.within(c.subscriber));
+                    match within {
+                        Ok(()) => self.record(stamp, &Rec::Past(part.to_vec()), out)?,
+                        Err(why) => out.push(Output::Refused { input: i, why }),
+                    }
+                }
+                return Ok(());
+            }
+            Input::Events(_) | Input::Tick => Ok(None),
             Input::Outcome { contact, outcome } => {
                 match self.change(stamp, contact, outcome) {
                     Some(rec) => self.record(stamp, &Rec::Outcome(rec), out)?,
@@ -156,10 +171,8 @@ impl Engine {
         subscriber: SubscriberId,
         out: &mut Vec<Output>,
     ) -> Result<(), EngineError> {
-        let Some(state) = self.core.states.get(subscriber.0 as usize) else {
-            return Ok(());
-        };
-        let ids: Vec<ContactId> = self
+        let state = self.core.states.get(subscriber);
+        let mut ids: Vec<ContactId> = self
             .core
             .waves
             .iter()
@@ -167,6 +180,12 @@ impl Engine {
             .map(|w| ContactId::of_wave(w.campaign, w.wave, subscriber))
             .filter(|&id| self.core.ledger.get(id).is_some_and(|c| c.phase == Phase::Intended))
             .collect();
+        // those of triggers are found in the queues, and only if the record says that there is one
+        let is_mine = |c: &Contact| matches!(c.home, Home::Moment { subscriber: s, .. } if s == subscriber);
+        let refuses = |c: &Contact| self.core.class_of(c).is_none_or(|class| state.opted_out(class));
+        if state.history().iter().any(|e| e.mark() == Mark::Pending) {
+            ids.extend(self.core.queued(|_, c| is_mine(c) && refuses(c)).into_iter().map(|w| w.contact));
+        }
         for id in ids {
             if let Some(&contact) = self.core.ledger.get(id) {
                 let which = self.core.which(id, &contact);
@@ -206,7 +225,14 @@ impl Engine {
 
     /// A contact that has certainly not been written, for this reason.
     pub(crate) fn refused_intent(&self, stamp: Timestamp, contact: &Contact, reason: Reason) -> Change {
-        let wave = &self.core.waves[contact.wave as usize];
+        let Home::Wave { wave, .. } = contact.home else {
+            // a moment does not wait for another hour or day; a pause or a full channel may be over in time
+            return match reason {
+                Reason::Paused | Reason::KillSwitch | Reason::RateCapacity => Change::PutBack(reason),
+                reason => Change::Cancelled(reason),
+            };
+        };
+        let wave = &self.core.waves[wave as usize];
         if let Some(closed) = wave.closed {
             return Change::Cancelled(closed);
         }

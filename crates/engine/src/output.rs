@@ -1,6 +1,9 @@
 //! What the engine says, and only when it is durable.
 
-use crate::error::Refusal;
+use crate::{
+    codec::{Parsed, Reader, Writer, malformed},
+    error::Refusal,
+};
 use kairos_model::{
     CampaignId, CampaignVersion, Channel, ContactId, ContactState, DecisionRecord, Disposition, Reason, SubscriberId,
     Timestamp, WaveNo,
@@ -122,18 +125,19 @@ impl Seen {
     }
 }
 
-/// The states of all members of a wave (invariant 13). The terms of `by_state` add up to `members` at every instant.
+/// The states of all members of a wave, or of all occurrences of a campaign's trigger (invariant 13). The terms of `by_state` add up to `members` at every instant.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Sums {
+    /// Of a trigger: events that matched.
     pub members: u64,
     /// Index: `ContactState as usize`.
     pub by_state: [u64; 9],
     /// Within `control`.
     pub holdout: u64,
     /// `withheld` by primary reason; index: `Reason as usize`.
-    pub withheld: [u64; 20],
+    pub withheld: [u64; Reason::COUNT],
     /// `cancelled` by reason.
-    pub cancelled: [u64; 20],
+    pub cancelled: [u64; Reason::COUNT],
     /// Within `sent`, by disposition: [`Sums::seen`].
     pub(crate) seen: [u64; 6],
 }
@@ -150,6 +154,35 @@ impl Sums {
         each(&mut self.withheld, &other.withheld);
         each(&mut self.cancelled, &other.cancelled);
         each(&mut self.seen, &other.seen);
+    }
+    pub(crate) fn put(&self, w: &mut Writer) {
+        w.u64(self.members).u64(self.holdout);
+        // reasons may become more: their number is written
+        w.u8(Reason::COUNT as u8);
+        let all = self.by_state.iter().chain(&self.withheld).chain(&self.cancelled).chain(&self.seen);
+        all.for_each(|&n| {
+            w.u64(n);
+        });
+    }
+    pub(crate) fn get(r: &mut Reader<'_>) -> Parsed<Self> {
+        let mut sums = Self { members: r.u64()?, holdout: r.u64()?, ..Self::default() };
+        let reasons = usize::from(r.u8()?);
+        if reasons > Reason::COUNT {
+            return malformed(format!("{reasons} reasons, more than the {} that there are", Reason::COUNT));
+        }
+        for n in &mut sums.by_state {
+            *n = r.u64()?;
+        }
+        for n in sums.withheld.iter_mut().take(reasons) {
+            *n = r.u64()?;
+        }
+        for n in sums.cancelled.iter_mut().take(reasons) {
+            *n = r.u64()?;
+        }
+        for n in &mut sums.seen {
+            *n = r.u64()?;
+        }
+        Ok(sums)
     }
     pub fn of(&self, state: ContactState) -> u64 {
         self.by_state[state as usize]
@@ -230,13 +263,26 @@ pub struct WaveView {
 pub struct Waterfall {
     pub members: u64,
     /// By primary reason.
-    pub withheld: [u64; 20],
+    pub withheld: [u64; Reason::COUNT],
     /// Deferred by primary reason.
-    pub deferred: [u64; 20],
+    pub deferred: [u64; Reason::COUNT],
     pub control: u64,
     /// Not within `control` here: a term of its own.
     pub holdout: u64,
     pub sent: u64,
+}
+
+/// What the intake of events has counted since the engine was made.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct IntakeCounts {
+    /// Taken: journalled and decided.
+    pub events: u64,
+    /// Not taken again: below the offset of their source, or of a known id.
+    pub duplicates: u64,
+    /// Not taken: subscriber past the limit.
+    pub refused: u64,
+    /// Taken, and too old to trigger anything.
+    pub stale: u64,
 }
 
 /// What opening found.

@@ -1,11 +1,10 @@
 //! The engine as it was at an instant: its journal applied again up to there, beside the live state.
 
 use crate::{
-    core::{Core, Fault, Shelf},
+    core::{Core, Shelf},
     engine::Engine,
     error::EngineError,
     output::{ContactView, Member, Waterfall},
-    record::Rec,
     trail::PARTITION,
 };
 use kairos_decide::{Facts, Judgement, Playbook};
@@ -17,7 +16,7 @@ use roaring::RoaringBitmap;
 pub struct Replay {
     records: Reader,
     shelf: Shelf,
-    subscribers_max: u32,
+    empty: Core,
     /// Behind the last record when this was made.
     end: Position,
 }
@@ -39,7 +38,7 @@ impl Engine {
         Ok(Replay {
             records: self.journal().read_from(PARTITION, first)?,
             shelf: Shelf::new(self.shelf.library.clone()),
-            subscribers_max: self.config.subscribers_max,
+            empty: Core::new(self.config.subscribers_max, self.config.partitions, self.config.ids_max),
             end,
         })
     }
@@ -49,15 +48,14 @@ impl Replay {
     /// Applies every record stamped up to `at`. Errors as in recovery: a record that does not read, a playbook, snapshot
     /// or audience that the library lacks.
     pub fn until(mut self, at: Timestamp) -> Result<Past, EngineError> {
-        let mut core = Core::new(self.subscribers_max);
+        let mut core = self.empty;
         while let Some(record) = self.records.next_ref() {
             let record = record?;
             let position = record.position;
             if record.stamp > at || position >= self.end {
                 break;
             }
-            let rec = Rec::decode(record.kind, record.payload).map_err(|e| Fault::from(e).at(position))?;
-            core.apply(record.stamp, &rec, &mut self.shelf).map_err(|e| e.at(position))?;
+            core.replay_one(record.stamp, record.kind, record.payload, &mut self.shelf).map_err(|e| e.at(position))?;
         }
         Ok(Past { core, at })
     }

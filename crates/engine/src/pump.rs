@@ -3,14 +3,14 @@
 use crate::{
     engine::{Engine, JUDGED_OUT, RECORD_LINES},
     error::EngineError,
-    ledger::Phase,
-    output::{Offered, Output},
+    ledger::{Contact, Home, Phase},
+    output::{Offered, Output, Which},
     record::{Change, OutcomeRec, Rec, WalkItem, WalkRec},
     wave::Wave,
 };
 use kairos_decide::{
-    Action, Actions, Allocator, Arm, Campaign, Facts, Grant, Playbook, RunState, SendCheck, State, check_at_send, step,
-    wave_event,
+    Action, Actions, Allocator, Arm, Campaign, Facts, Grant, Playbook, RunState, SendCheck, States, check_at_send,
+    step, wave_event,
 };
 use kairos_model::{Channel, ContactId, Reason, ReasonSet, Span, SubscriberId, Timestamp, Verdict};
 use std::sync::Arc;
@@ -32,6 +32,7 @@ impl Engine {
         max: usize,
     ) -> Result<(Vec<Offered>, Vec<Output>), EngineError> {
         self.call(now, |engine, stamp, out| {
+            engine.tick(stamp, out)?;
             engine.lapse(stamp, out)?;
             engine.pump(stamp, out)?;
             let mut taken = engine.take(stamp, channel, max, out)?;
@@ -79,15 +80,15 @@ impl Engine {
             if book.campaign(which.campaign).is_some_and(|c| c.run == RunState::Paused || stamp < c.start) {
                 continue;
             }
-            if capacity.per_day.is_some() && book.tenant.zone.day(contact.intended) != today {
+            let in_wave = matches!(contact.home, Home::Wave { .. });
+            if in_wave && capacity.per_day.is_some() && book.tenant.zone.day(contact.intended) != today {
                 // granted out of a day that is over: this day has a capacity of its own
                 let change = Change::Deferred { reason: Reason::DayCapacity, until: stamp };
                 self.record(stamp, &Rec::Outcome(OutcomeRec { which, change }), out)?;
                 continue;
             }
-            let wave = &self.core.waves[contact.wave as usize];
-            let (no_state, not_after) = (State::default(), not_after(wave, &book));
-            let state = self.core.states.get(which.subscriber.0 as usize).unwrap_or(&no_state);
+            let not_after = self.not_after(&contact, which.campaign, &book);
+            let state = self.core.states.get(which.subscriber);
             let check = SendCheck { contact: id, subscriber: which.subscriber, campaign: which.campaign, not_after };
             match check_at_send(state, &check, &*facts, &book, stamp) {
                 Ok(()) => {
@@ -132,15 +133,13 @@ impl Engine {
         if book.kill {
             return Err(Reason::KillSwitch);
         }
-        let wave = &self.core.waves[found.wave as usize];
         let which = self.core.which(contact, found);
         if book.campaign(which.campaign).is_some_and(|c| c.run == RunState::Paused) {
             return Err(Reason::Paused);
         }
-        let no_state = State::default();
-        let state = self.core.states.get(which.subscriber.0 as usize).unwrap_or(&no_state);
+        let state = self.core.states.get(which.subscriber);
         let (subscriber, campaign) = (which.subscriber, which.campaign);
-        let check = SendCheck { contact, subscriber, campaign, not_after: not_after(wave, book) };
+        let check = SendCheck { contact, subscriber, campaign, not_after: self.not_after(found, campaign, book) };
         check_at_send(state, &check, &**facts, book, now.max(self.core.last))
             .map_err(|j| j.all.primary().unwrap_or(Reason::Unreadable))
     }
@@ -164,6 +163,7 @@ impl Engine {
         let (Some(book), Some(facts)) = (self.core.book.clone(), self.core.facts.clone()) else {
             return Ok(());
         };
+        self.end_moments(stamp, &book, out)?;
         let mut open = Vec::new();
         for at in 0..self.core.waves.len() {
             let wave = &mut self.core.waves[at];
@@ -174,6 +174,8 @@ impl Engine {
             if let Some(reason) = over(wave, &book, stamp) {
                 let (campaign, no) = (wave.campaign, wave.wave);
                 let cancelled = (wave.len() - wave.cursor + wave.deferred.len()) as u32 + wave.intended;
+                let intended = self.core.intended_of(at);
+                self.cancel(stamp, intended, reason, out)?;
                 self.record(stamp, &Rec::Close { campaign, wave: no, reason, cancelled }, out)?;
             } else if wave.has_unjudged()
                 && let Some(c) = book.campaign(wave.campaign)
@@ -190,6 +192,49 @@ impl Engine {
             }
         }
         Ok(())
+    }
+
+    fn cancel(
+        &mut self,
+        stamp: Timestamp,
+        contacts: Vec<Which>,
+        reason: Reason,
+        out: &mut Vec<Output>,
+    ) -> Result<(), EngineError> {
+        contacts.into_iter().try_for_each(|which| {
+            self.record(stamp, &Rec::Outcome(OutcomeRec { which, change: Change::Cancelled(reason) }), out)
+        })
+    }
+    /// Cancels what waits or is not yet offered of triggers whose campaign is over.
+    fn end_moments(&mut self, stamp: Timestamp, book: &Playbook, out: &mut Vec<Output>) -> Result<(), EngineError> {
+        if self.core.ends_at.is_none_or(|t| t > stamp) {
+            return Ok(());
+        }
+        let over = |id| over_by(book, id, stamp);
+        let open = self.core.moments.iter().filter(|(_, m)| m.is_open());
+        let ended: Vec<_> = open.filter_map(|(&id, _)| Some((id, over(id)?))).collect();
+        for (campaign, reason) in ended {
+            let mine = |c: &Contact| matches!(c.home, Home::Moment { campaign: x, .. } if x == campaign);
+            let intended = self.core.queued(|_, c| mine(c));
+            self.cancel(stamp, intended, reason, out)?;
+            self.record(stamp, &Rec::MomentsEnd { campaign, reason }, out)?;
+        }
+        let ends = book.campaigns().iter().filter(|c| c.trigger.is_some() && c.end > stamp).map(|c| c.end);
+        self.core.ends_at = ends.min();
+        Ok(())
+    }
+    /// The last instant at which a contact may be written: its own limit, or just before the campaign's end.
+    fn not_after(&self, contact: &Contact, campaign: kairos_model::CampaignId, book: &Playbook) -> Timestamp {
+        let found = book.campaign(campaign);
+        let end = found.map_or(Timestamp::MIN, |c| c.end).minus(Span::micros(1));
+        let own = match contact.home {
+            Home::Wave { wave, .. } => self.core.waves[wave as usize].not_after,
+            Home::Moment { .. } => {
+                let trigger = found.and_then(|c| c.trigger.as_ref());
+                trigger.map_or(Timestamp::MIN, |t| contact.intended.plus(t.valid_for))
+            }
+        };
+        own.min(end)
     }
 
     #[allow(clippy::too_many_arguments)]
@@ -302,7 +347,7 @@ impl Engine {
 
 #[allow(clippy::too_many_arguments)]
 fn judge_one(
-    states: &mut [State],
+    states: &mut States,
     subscriber: SubscriberId,
     wave: &Wave,
     facts: &dyn Facts,
@@ -311,11 +356,9 @@ fn judge_one(
     tally: &mut Allocator,
     actions: &mut Actions,
 ) -> WalkItem {
-    let mut no_state = State::default();
-    let state = states.get_mut(subscriber.0 as usize).unwrap_or(&mut no_state);
     actions.list.clear();
     let event = wave_event(wave.campaign, wave.wave, subscriber, stamp);
-    step(state, &event, facts, book, stamp, actions);
+    step(states, &event, facts, book, stamp, actions);
     match actions.list.first() {
         Some(Action::Request(r)) => {
             let verdict = match tally.grant(book, r) {
@@ -326,7 +369,7 @@ fn judge_one(
             WalkItem { subscriber, treatment: if r.arm == Arm::Send { r.treatment } else { 0 }, verdict }
         }
         Some(Action::Decided(d)) => WalkItem { subscriber, treatment: 0, verdict: d.verdict },
-        None => WalkItem { subscriber, treatment: 0, verdict: withheld(Reason::NotEligible) },
+        _ => WalkItem { subscriber, treatment: 0, verdict: withheld(Reason::NotEligible) },
     }
 }
 
@@ -343,17 +386,16 @@ fn room_at(reason: Reason, book: &Playbook, stamp: Timestamp) -> Timestamp {
     }
 }
 
-/// The last instant at which a contact of the wave may be written: its own limit, or just before the campaign's end.
-fn not_after(wave: &Wave, book: &Playbook) -> Timestamp {
-    let end = book.campaign(wave.campaign).map_or(Timestamp::MIN, |c| c.end);
-    wave.not_after.min(end.minus(Span::micros(1)))
-}
-
 /// Why a wave is over for those who are not offered yet.
 fn over(wave: &Wave, book: &Playbook, stamp: Timestamp) -> Option<Reason> {
-    match book.campaign(wave.campaign) {
+    over_by(book, wave.campaign, stamp).or((stamp > wave.not_after).then_some(Reason::TooLate))
+}
+
+/// Why a campaign is over.
+fn over_by(book: &Playbook, campaign: kairos_model::CampaignId, stamp: Timestamp) -> Option<Reason> {
+    match book.campaign(campaign) {
         Some(c) if c.run == RunState::Stopped => Some(Reason::Stopped),
-        Some(c) if stamp < c.end => (stamp > wave.not_after).then_some(Reason::TooLate),
+        Some(c) if stamp < c.end => None,
         _ => Some(Reason::Ended),
     }
 }

@@ -4,10 +4,12 @@
 
 use crate::{
     codec::{Parsed, Reader, Writer, malformed},
+    input::PastContact,
     library::AudienceHash,
     output::Which,
+    rows::{get_events, put_events},
 };
-use kairos_decide::{FamilyId, RunState};
+use kairos_decide::{Arm, FamilyId, RunState};
 use kairos_model::{
     CampaignClass, CampaignId, CampaignVersion, CellId, Channel, ContactId, Disposition, Event, EventType, PartyId,
     PlaybookId, Reason, ReasonSet, SnapshotId, SubscriberId, Timestamp, Verdict, WaveNo,
@@ -26,6 +28,11 @@ pub mod kind {
     pub const CLOSE: u8 = 10;
     pub const RECOVERED: u8 = 11;
     pub const EVENT: u8 = 12;
+    pub const EVENTS: u8 = 13;
+    pub const FIRED: u8 = 14;
+    pub const TICK: u8 = 15;
+    pub const MOMENTS_END: u8 = 16;
+    pub const PAST: u8 = 17;
 }
 
 #[derive(Clone, PartialEq, Debug)]
@@ -55,6 +62,17 @@ pub enum Rec {
     /// Offered without an outcome when the engine opened.
     Recovered(Vec<Which>),
     Event(Event),
+    Events(EventsRec),
+    Fired(FiredRec),
+    /// Timers that are due by its stamp fire.
+    Tick,
+    /// Contacts that were made before this engine.
+    Past(Vec<PastContact>),
+    /// Waiting matches of a campaign are cancelled: it is over.
+    MomentsEnd {
+        campaign: CampaignId,
+        reason: Reason,
+    },
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -122,6 +140,50 @@ pub struct OutcomeRec {
     pub change: Change,
 }
 
+/// Where a batch of events came from, so that it is taken once.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub enum Mark {
+    #[default]
+    None,
+    /// Everything of a source's partition below `to` has been taken.
+    Offset { source: u32, partition: u32, to: u64 },
+    /// One id an event.
+    Ids(Vec<u64>),
+}
+
+/// Events in the order of their arrival.
+#[derive(Clone, PartialEq, Debug)]
+pub struct EventsRec {
+    pub mark: Mark,
+    pub events: Vec<Event>,
+}
+
+/// What became of occurrences of triggers in the records before, in one order whatever the partitions: what was asked for
+/// with its grant, then first withholdings.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct FiredRec {
+    pub book: PlaybookId,
+    pub snapshot: SnapshotId,
+    pub items: Vec<FiredItem>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct FiredItem {
+    pub stamp: Timestamp,
+    pub subscriber: SubscriberId,
+    pub campaign: CampaignId,
+    pub version: CampaignVersion,
+    /// Arrival stamp of the event that matched.
+    pub occurrence: Timestamp,
+    pub treatment: u8,
+    pub channel: Channel,
+    /// Millionths.
+    pub cost: i64,
+    /// It was asked for, as this arm: its reservation is in the state.
+    pub asked: Option<Arm>,
+    pub verdict: Verdict,
+}
+
 fn put_which(w: &mut Writer, x: &Which) {
     w.u64(x.contact.0).u32(x.subscriber.0).u32(x.campaign.0).u16(x.wave.0);
 }
@@ -150,9 +212,14 @@ fn get_flag(code: u8) -> Option<bool> {
 
 impl Rec {
     /// Kind and payload.
+    #[cfg(test)]
     pub fn encode(&self) -> (u8, Vec<u8>) {
         let mut w = Writer::default();
-        let kind = match self {
+        (self.encode_into(&mut w), w.0)
+    }
+    /// Writes the payload behind what is there; returns the kind.
+    pub fn encode_into(&self, w: &mut Writer) -> u8 {
+        match self {
             Self::Book(id) => {
                 w.u32(id.0);
                 kind::BOOK
@@ -179,16 +246,16 @@ impl Rec {
                 kind::OPT
             }
             Self::Walk(x) => {
-                x.encode(&mut w);
+                x.encode(w);
                 kind::WALK
             }
             Self::Offer(list) => {
-                put_many(&mut w, list);
+                put_many(w, list);
                 kind::OFFER
             }
             Self::Outcome(x) => {
-                put_which(&mut w, &x.which);
-                x.change.encode(&mut w);
+                put_which(w, &x.which);
+                x.change.encode(w);
                 kind::OUTCOME
             }
             Self::Close { campaign, wave, reason, cancelled } => {
@@ -196,7 +263,7 @@ impl Rec {
                 kind::CLOSE
             }
             Self::Recovered(list) => {
-                put_many(&mut w, list);
+                put_many(w, list);
                 kind::RECOVERED
             }
             Self::Event(e) => {
@@ -204,8 +271,28 @@ impl Rec {
                 w.at(e.at).at(e.arrived).u64(e.aux);
                 kind::EVENT
             }
-        };
-        (kind, w.0)
+            Self::Events(x) => {
+                put_events(w, &x.mark, &x.events);
+                kind::EVENTS
+            }
+            Self::Fired(x) => {
+                w.u32(x.book.0).u32(x.snapshot.0).count(x.items.len());
+                x.items.iter().for_each(|i| i.encode(w));
+                kind::FIRED
+            }
+            Self::Past(list) => {
+                w.count(list.len());
+                for c in list {
+                    w.u32(c.subscriber.0).u32(c.campaign.0).u32(c.family.0).at(c.stamp);
+                }
+                kind::PAST
+            }
+            Self::Tick => kind::TICK,
+            Self::MomentsEnd { campaign, reason } => {
+                w.u32(campaign.0).u8(*reason as u8);
+                kind::MOMENTS_END
+            }
+        }
     }
 
     pub fn decode(kind: u8, payload: &[u8]) -> Parsed<Self> {
@@ -251,6 +338,32 @@ impl Rec {
                 arrived: r.at()?,
                 aux: r.u64()?,
             }),
+            kind::EVENTS => {
+                let mut events = Vec::new();
+                let mark = get_events(&mut r, &mut events)?;
+                Self::Events(EventsRec { mark, events })
+            }
+            kind::FIRED => Self::Fired(FiredRec {
+                book: PlaybookId(r.u32()?),
+                snapshot: SnapshotId(r.u32()?),
+                items: (0..r.count(40)?).map(|_| FiredItem::decode(&mut r)).collect::<Parsed<_>>()?,
+            }),
+            kind::PAST => Self::Past(
+                (0..r.count(20)?)
+                    .map(|_| {
+                        Ok(PastContact {
+                            subscriber: SubscriberId(r.u32()?),
+                            campaign: CampaignId(r.u32()?),
+                            family: FamilyId(r.u32()?),
+                            stamp: r.at()?,
+                        })
+                    })
+                    .collect::<Parsed<_>>()?,
+            ),
+            kind::TICK => Self::Tick,
+            kind::MOMENTS_END => {
+                Self::MomentsEnd { campaign: CampaignId(r.u32()?), reason: r.coded("reason", Reason::from_code)? }
+            }
             other => return malformed(format!("record kind {other} is not known")),
         };
         r.end()?;
@@ -268,16 +381,8 @@ impl WalkRec {
         };
         w.count(self.items.len());
         for item in &self.items {
-            w.u32(item.subscriber.0).u8(item.treatment).u8(item.verdict.code());
-            match item.verdict {
-                Verdict::Send | Verdict::Control | Verdict::Holdout => {}
-                Verdict::Defer { until, primary, all } => {
-                    w.u8(primary as u8).u32(all.0).at(until);
-                }
-                Verdict::Withheld { primary, all, by } => {
-                    w.u8(primary as u8).u32(all.0).u32(by.map_or(0, |c| c.0));
-                }
-            }
+            w.u32(item.subscriber.0).u8(item.treatment);
+            put_verdict(w, &item.verdict);
         }
     }
     fn decode(r: &mut Reader<'_>) -> Parsed<Self> {
@@ -300,25 +405,72 @@ impl WalkRec {
     }
 }
 
+fn put_verdict(w: &mut Writer, verdict: &Verdict) {
+    w.u8(verdict.code());
+    match *verdict {
+        Verdict::Send | Verdict::Control | Verdict::Holdout => {}
+        Verdict::Defer { until, primary, all } => {
+            w.u8(primary as u8).u32(all.0).at(until);
+        }
+        Verdict::Withheld { primary, all, by } => {
+            w.u8(primary as u8).u32(all.0).u32(by.map_or(0, |c| c.0));
+        }
+    }
+}
+fn get_verdict(r: &mut Reader<'_>) -> Parsed<Verdict> {
+    Ok(match r.u8()? {
+        1 => Verdict::Send,
+        2 => Verdict::Control,
+        3 => Verdict::Holdout,
+        code @ (4 | 5) => {
+            let (primary, all) = (r.coded("reason", Reason::from_code)?, ReasonSet(r.u32()?));
+            if code == 4 {
+                Verdict::Defer { until: r.at()?, primary, all }
+            } else {
+                let by = Some(r.u32()?).filter(|&c| c > 0).map(CampaignId);
+                Verdict::Withheld { primary, all, by }
+            }
+        }
+        other => return malformed(format!("{other} is no verdict")),
+    })
+}
+
 impl WalkItem {
     fn decode(r: &mut Reader<'_>) -> Parsed<Self> {
-        let (subscriber, treatment, code) = (SubscriberId(r.u32()?), r.u8()?, r.u8()?);
-        let verdict = match code {
-            1 => Verdict::Send,
-            2 => Verdict::Control,
-            3 => Verdict::Holdout,
-            4 | 5 => {
-                let (primary, all) = (r.coded("reason", Reason::from_code)?, ReasonSet(r.u32()?));
-                if code == 4 {
-                    Verdict::Defer { until: r.at()?, primary, all }
-                } else {
-                    let by = Some(r.u32()?).filter(|&c| c > 0).map(CampaignId);
-                    Verdict::Withheld { primary, all, by }
-                }
-            }
-            other => return malformed(format!("{other} is no verdict")),
-        };
-        Ok(Self { subscriber, treatment, verdict })
+        Ok(Self { subscriber: SubscriberId(r.u32()?), treatment: r.u8()?, verdict: get_verdict(r)? })
+    }
+}
+
+impl FiredItem {
+    pub const fn contact(&self) -> ContactId {
+        ContactId::of_occurrence(self.campaign, self.occurrence.0 as u64, self.subscriber)
+    }
+    fn encode(&self, w: &mut Writer) {
+        w.at(self.stamp).u32(self.subscriber.0).u32(self.campaign.0).u32(self.version.0).at(self.occurrence);
+        w.u8(self.treatment).u8(self.channel.code()).i64(self.cost);
+        w.u8(match self.asked {
+            None => 0,
+            Some(Arm::Send) => 1,
+            Some(Arm::Control) => 2,
+            Some(Arm::Holdout) => 3,
+        });
+        put_verdict(w, &self.verdict);
+    }
+    fn decode(r: &mut Reader<'_>) -> Parsed<Self> {
+        Ok(Self {
+            stamp: r.at()?,
+            subscriber: SubscriberId(r.u32()?),
+            campaign: CampaignId(r.u32()?),
+            version: CampaignVersion(r.u32()?),
+            occurrence: r.at()?,
+            treatment: r.u8()?,
+            channel: r.coded("channel", Channel::from_code)?,
+            cost: r.i64()?,
+            asked: r.coded("arm", |code| {
+                [None, Some(Arm::Send), Some(Arm::Control), Some(Arm::Holdout)].get(usize::from(code)).copied()
+            })?,
+            verdict: get_verdict(r)?,
+        })
     }
 }
 
@@ -429,7 +581,58 @@ mod tests {
                 arrived: Timestamp(2),
                 aux: 285,
             }),
+            Rec::Events(EventsRec {
+                mark: Mark::Offset { source: 3, partition: 1, to: 99 },
+                events: vec![event(1 << 40, 1 << 40), event((1 << 40) + 7, (1 << 40) - 60_000_000)],
+            }),
+            // a batch over more than an hour, with an event hours late, takes wider rows
+            Rec::Events(EventsRec { mark: Mark::Ids(vec![5, 6]), events: vec![event(9, 9), event(1 << 33, 8)] }),
+            Rec::Fired(FiredRec {
+                book: PlaybookId(5),
+                snapshot: SnapshotId(6),
+                items: vec![
+                    fired(Some(Arm::Send), Verdict::Send),
+                    fired(Some(Arm::Holdout), Verdict::Holdout),
+                    fired(Some(Arm::Send), Verdict::Withheld { primary: Reason::Budget, all, by: None }),
+                    fired(None, Verdict::Withheld { primary: Reason::LeftArea, all, by: Some(CampaignId(2)) }),
+                ],
+            }),
+            Rec::Past(vec![PastContact {
+                subscriber: SubscriberId(7),
+                campaign: CampaignId(3),
+                family: FamilyId(8),
+                stamp: Timestamp(-5),
+            }]),
+            Rec::Tick,
+            Rec::MomentsEnd { campaign: CampaignId(3), reason: Reason::Stopped },
         ]
+    }
+
+    fn event(arrived: i64, at: i64) -> Event {
+        Event {
+            kind: EventType::MOVED,
+            flags: 2,
+            subscriber: SubscriberId(7),
+            peer: PartyId::NONE,
+            cell: CellId(70_000),
+            at: Timestamp(at),
+            arrived: Timestamp(arrived),
+            aux: 1 << 40,
+        }
+    }
+    fn fired(asked: Option<Arm>, verdict: Verdict) -> FiredItem {
+        FiredItem {
+            stamp: Timestamp(1 << 40),
+            subscriber: SubscriberId(7),
+            campaign: CampaignId(3),
+            version: CampaignVersion(4),
+            occurrence: Timestamp((1 << 40) - 5),
+            treatment: 1,
+            channel: Channel::Sms,
+            cost: 50_000,
+            asked,
+            verdict,
+        }
     }
 
     /// These bytes are on disks: a change here is a new kind, never an edit.
@@ -464,7 +667,13 @@ mod tests {
             9 8877665544332211070000000300000002000802
             10 0300000002000511000000
             11 01000000887766554433221107000000030000000200
-            12 03000100070000000800000070110100010000000000000002000000000000001d01000000000000"#]].assert_eq(&lines.join("\n"));
+            12 03000100070000000800000070110100010000000000000002000000000000001d01000000000000
+            13 0001030000000100000063000000000000000000000000010000020000000500020007000000ffffffff70110100000000000000000000000000000100000500020007000000ffffffff7011010007000000078793030000000000010000
+            13 010202000000050000000000000006000000000000000900000000000000020000000500020007000000ffffffff701101000900000000000000090000000000000000000000000100000500020007000000ffffffff70110100000000000200000008000000000000000000000000010000
+            14 0500000006000000040000000000000000010000070000000300000004000000fbffffffff000000010150c300000000000001010000000000010000070000000300000004000000fbffffffff000000010150c300000000000003030000000000010000070000000300000004000000fbffffffff000000010150c300000000000001050e84000000000000000000000000010000070000000300000004000000fbffffffff000000010150c30000000000000005168400000002000000
+            17 01000000070000000300000008000000fbffffffffffffff
+            15 
+            16 0300000011"#]].assert_eq(&lines.join("\n"));
     }
 
     #[test]

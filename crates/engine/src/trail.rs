@@ -3,10 +3,10 @@
 use crate::{
     error::EngineError,
     output::{Trail, Which},
-    record::{Change, OutcomeRec, Rec, WalkRec},
+    record::{Change, FiredRec, OutcomeRec, Rec, WalkRec},
 };
 use kairos_journal::{Journal, Position};
-use kairos_model::{ContactId, ContactState, DecisionRecord, Reason, Timestamp};
+use kairos_model::{ContactId, ContactState, DecisionRecord, Reason, Timestamp, WaveNo};
 use std::collections::VecDeque;
 
 /// The partition that holds the engine's records.
@@ -32,7 +32,18 @@ pub(crate) fn tell(stamp: Timestamp, rec: &Rec, out: &mut impl FnMut(Trail)) {
             list.iter().for_each(|&what| out(settled(stamp, what, ContactState::Unknown, None, None)));
         }
         &Rec::Opt { subscriber, out: true, .. } => out(Trail::OptedOut { stamp, subscriber }),
-        Rec::Book(_) | Rec::Facts(_) | Rec::Run { .. } | Rec::Kill(_) | Rec::Opt { .. } | Rec::Event(_) => {}
+        Rec::Fired(x) => moments(x, out),
+        // events are not told: what follows from them is
+        Rec::Book(_)
+        | Rec::Facts(_)
+        | Rec::Run { .. }
+        | Rec::Kill(_)
+        | Rec::Opt { .. }
+        | Rec::Event(_)
+        | Rec::Events(_)
+        | Rec::Tick
+        | Rec::Past(_)
+        | Rec::MomentsEnd { .. } => {}
     }
 }
 
@@ -61,6 +72,23 @@ fn decisions(stamp: Timestamp, x: &WalkRec, out: &mut impl FnMut(Trail)) {
         };
         let contact = ContactId::of_wave(x.campaign, x.wave, item.subscriber);
         out(Trail::Decision { record, contact, channel: x.channel });
+    }
+}
+
+fn moments(x: &FiredRec, out: &mut impl FnMut(Trail)) {
+    for item in &x.items {
+        let record = DecisionRecord {
+            stamp: item.stamp,
+            subscriber: item.subscriber,
+            campaign: item.campaign,
+            version: item.version,
+            wave: WaveNo::MOMENT,
+            treatment: item.treatment,
+            verdict: item.verdict,
+            snapshot: x.snapshot,
+            playbook: x.book,
+        };
+        out(Trail::Decision { record, contact: item.contact(), channel: item.channel });
     }
 }
 

@@ -7,14 +7,13 @@ use crate::{
 };
 use kairos_decide::order_key;
 use kairos_model::{
-    CampaignClass, CampaignId, CampaignVersion, Channel, ContactId, ContactState, Reason, SubscriberId, Timestamp,
-    WaveNo,
+    CampaignClass, CampaignId, CampaignVersion, Channel, ContactState, Reason, SubscriberId, Timestamp, WaveNo,
 };
 use roaring::RoaringBitmap;
 use std::collections::BTreeMap;
 
 /// State, reason, holdout and dispositions of a member in 16 bits: 4 + 5 + 1 + 6.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Status(pub u16);
 
 impl Status {
@@ -138,9 +137,6 @@ impl Wave {
         let s = self.subscriber(rank);
         (order_key(self.order_salt, s), s)
     }
-    pub fn contact(&self, rank: usize) -> ContactId {
-        ContactId::of_wave(self.campaign, self.wave, self.subscriber(rank))
-    }
     pub fn rank_of(&self, subscriber: SubscriberId) -> Option<usize> {
         let wanted = (order_key(self.order_salt, subscriber), subscriber);
         let rank = self.rank_from(wanted);
@@ -200,7 +196,8 @@ impl Wave {
     }
 }
 
-fn tally(sums: &mut Sums, s: Status, change: impl Fn(&mut u64)) {
+/// Counts a member in or out of the sums.
+pub fn tally(sums: &mut Sums, s: Status, change: impl Fn(&mut u64)) {
     let state = s.state();
     change(&mut sums.by_state[state as usize]);
     match state {

@@ -23,7 +23,8 @@ pub(crate) const HEADER_LEN: usize = 64;
 pub(crate) const GROUP_HEADER_LEN: usize = 32;
 /// Most bytes that a record takes beside its payload.
 pub(crate) const RECORD_OVERHEAD_MAX: usize = 16;
-pub(crate) const ALIGN: usize = 8;
+/// Large groups begin here in memory too, so that a disk can take them without a copy.
+const PAGE: usize = 4096;
 
 const MAGIC: &[u8; 8] = b"KAIROS-J";
 const GROUP_MAGIC: u32 = u32::from_le_bytes(*b"KGR1");
@@ -179,6 +180,8 @@ pub(crate) fn group_at(file: &[u8], at: usize, align: usize, seed: u32) -> Resul
 #[derive(Default)]
 pub(crate) struct GroupBuffer {
     bytes: Vec<u8>,
+    /// Where the group begins in `bytes`: at a page, unless the memory was moved while it grew.
+    start: usize,
     base: i64,
     count: u32,
 }
@@ -187,11 +190,13 @@ impl GroupBuffer {
     pub fn count(&self) -> u32 {
         self.count
     }
+    /// Bytes of the group so far, header included.
     pub fn len(&self) -> usize {
-        self.bytes.len()
+        self.bytes.len() - self.start
     }
     pub fn clear(&mut self) {
         self.bytes.clear();
+        self.start = 0;
         self.count = 0;
     }
 
@@ -199,7 +204,8 @@ impl GroupBuffer {
     #[inline]
     pub fn push(&mut self, stamp: Timestamp, kind: u8, payload: &[u8]) {
         if self.count == 0 {
-            self.bytes.resize(GROUP_HEADER_LEN, 0);
+            self.start = self.bytes.as_ptr().align_offset(PAGE) % PAGE;
+            self.bytes.resize(self.start + GROUP_HEADER_LEN, 0);
             self.base = stamp.0;
         }
         let word = payload.len() as u32 | u32::from(kind) << 24;
@@ -220,20 +226,21 @@ impl GroupBuffer {
         self.count += 1;
     }
 
-    /// Fills in header and padding: the bytes to write.
-    pub fn seal(&mut self, first: Position, seed: u32) -> &[u8] {
-        let body = (self.bytes.len() - GROUP_HEADER_LEN) as u32;
-        let head = &mut self.bytes[..GROUP_HEADER_LEN];
+    /// Fills in header and padding up to `padded` bytes: the bytes to write.
+    pub fn seal(&mut self, first: Position, seed: u32, padded: usize) -> &[u8] {
+        let group = &mut self.bytes[self.start..];
+        let body = (group.len() - GROUP_HEADER_LEN) as u32;
+        let head = &mut group[..GROUP_HEADER_LEN];
         head[0..4].copy_from_slice(&GROUP_MAGIC.to_le_bytes());
         head[4..8].copy_from_slice(&body.to_le_bytes());
         head[8..16].copy_from_slice(&first.0.to_le_bytes());
         head[16..24].copy_from_slice(&self.base.to_le_bytes());
         head[24..28].copy_from_slice(&self.count.to_le_bytes());
-        let crc = crc32c::crc32c_append(seed, &self.bytes[..28]);
-        let crc = crc32c::crc32c_append(crc, &self.bytes[GROUP_HEADER_LEN..]);
-        self.bytes[28..32].copy_from_slice(&crc.to_le_bytes());
-        self.bytes.resize(self.bytes.len().next_multiple_of(ALIGN), 0);
-        &self.bytes
+        let crc = crc32c::crc32c_append(seed, &group[..28]);
+        let crc = crc32c::crc32c_append(crc, &group[GROUP_HEADER_LEN..]);
+        group[28..32].copy_from_slice(&crc.to_le_bytes());
+        self.bytes.resize(self.start + padded, 0);
+        &self.bytes[self.start..]
     }
 }
 

@@ -23,12 +23,16 @@ pub struct JournalConfig {
     pub segment_bytes: usize,
     /// Bytes of one payload; at most [`RECORD_LIMIT`].
     pub record_max: usize,
+    /// Groups of new segments begin at multiples of it: a power of two from 8 to 65,536. 4,096 lets [`crate::RealDisk`]
+    /// write large groups past the page cache, at the price of 2 KiB a group.
+    pub align: usize,
 }
 
 impl JournalConfig {
-    /// 64 MiB segments: recovery reads at most one whole segment a partition more than it needs. 1 MiB records.
+    /// 64 MiB segments: recovery reads at most one whole segment a partition more than it needs. 1 MiB records, groups at
+    /// multiples of 8.
     pub const fn new(tenant: TenantId, partitions: u16) -> Self {
-        Self { tenant, partitions, segment_bytes: 64 << 20, record_max: 1 << 20 }
+        Self { tenant, partitions, segment_bytes: 64 << 20, record_max: 1 << 20, align: 8 }
     }
 
     fn check(&self) -> Result<Limits, JournalError> {
@@ -42,7 +46,10 @@ impl JournalConfig {
         if self.record_max > RECORD_LIMIT {
             return fault("record_max", self.record_max as u64, "at most 16 MiB − 1: a length has 24 bits");
         }
-        let least = self.record_max + RECORD_OVERHEAD_MAX + HEADER_LEN + GROUP_HEADER_LEN + 8;
+        if !self.align.is_power_of_two() || !(8..=1 << 16).contains(&self.align) {
+            return fault("align", self.align as u64, "a power of two from 8 to 65,536");
+        }
+        let least = self.record_max + RECORD_OVERHEAD_MAX + HEADER_LEN + GROUP_HEADER_LEN + self.align;
         if self.segment_bytes < least {
             return fault("segment_bytes", self.segment_bytes as u64, "enough for one record of record_max");
         }
@@ -50,8 +57,9 @@ impl JournalConfig {
             tenant: self.tenant,
             partitions: self.partitions,
             segment_bytes: self.segment_bytes,
-            pending_max: self.segment_bytes - HEADER_LEN - 8,
+            pending_max: self.segment_bytes - HEADER_LEN - self.align,
             record_max: self.record_max,
+            align: self.align,
         })
     }
 }
@@ -168,6 +176,10 @@ impl Journal {
     /// Bytes that wait for a commit, over all partitions.
     pub fn pending_bytes(&self) -> usize {
         self.partitions.iter().map(PartitionLog::pending_bytes).sum()
+    }
+    /// Bytes of one payload, at most.
+    pub fn record_max(&self) -> usize {
+        self.partitions.first().map_or(0, PartitionLog::record_max)
     }
     pub fn partitions(&self) -> u16 {
         self.partitions.len() as u16

@@ -2,7 +2,7 @@
 
 use crate::{
     error::{CommitFailed, JournalError},
-    format::{ALIGN, GroupBuffer, HEADER_LEN, Header, Position, RECORD_OVERHEAD_MAX},
+    format::{GroupBuffer, HEADER_LEN, Header, Position, RECORD_OVERHEAD_MAX},
     reader::Reader,
     segment::{Scan, Segment, path_of, position_of, scan},
 };
@@ -27,6 +27,7 @@ pub(crate) struct Limits {
     /// Most bytes of an unwritten group: it must fit into a fresh segment.
     pub pending_max: usize,
     pub record_max: usize,
+    pub align: usize,
 }
 
 /// Shared by the partitions of a journal: one failed write or sync ends them all.
@@ -158,13 +159,14 @@ impl PartitionLog {
         if self.pending.count() == 0 {
             return Ok(());
         }
-        let padded = self.pending.len().next_multiple_of(ALIGN);
         let used = self.file.len() as usize;
-        if used > HEADER_LEN && used + padded > self.limits.segment_bytes {
+        let end = (used + self.pending.len()).next_multiple_of(self.active().align);
+        if used > HEADER_LEN && end > self.limits.segment_bytes {
             self.roll().map_err(|cause| self.failed("begin a segment after", cause))?;
         }
-        let seed = self.active().seed;
-        let bytes = self.pending.seal(self.end, seed);
+        let (seed, align) = (self.active().seed, self.active().align);
+        let padded = (self.file.len() as usize + self.pending.len()).next_multiple_of(align) - self.file.len() as usize;
+        let bytes = self.pending.seal(self.end, seed, padded);
         let outcome = self.file.append(bytes);
         outcome.map_err(|cause| self.failed("write", cause))?;
         self.written = true;
@@ -246,6 +248,10 @@ impl PartitionLog {
     pub fn pending_bytes(&self) -> usize {
         self.pending.len()
     }
+    /// Bytes of one payload, at most.
+    pub fn record_max(&self) -> usize {
+        self.limits.record_max
+    }
     pub fn number(&self) -> u16 {
         self.partition
     }
@@ -265,12 +271,12 @@ fn create(
     previous: Option<Position>,
 ) -> io::Result<Segment> {
     let path = path_of(dir, first);
-    let header =
-        Header { tenant: limits.tenant, partition, partitions: limits.partitions, first, previous, align: ALIGN };
+    let align = limits.align;
+    let header = Header { tenant: limits.tenant, partition, partitions: limits.partitions, first, previous, align };
     let bytes = header.encode();
     disk.write_whole(&path, &bytes)?;
     let seed = crate::format::u32_at(&bytes, HEADER_LEN - 4);
-    Ok(Segment { path, first, previous, align: ALIGN, seed, bytes: HEADER_LEN as u64 })
+    Ok(Segment { path, first, previous, align, seed, bytes: HEADER_LEN as u64 })
 }
 
 fn load_chain(

@@ -49,8 +49,17 @@ reasons!(
     Stopped = 17, "stopped", "活动已停止";
     KillSwitch = 18, "kill_switch", "紧急停止";
     TooLate = 19, "too_late", "超过最晚发送时间";
+    OutOfWindow = 20, "out_of_window", "不在触发时段内";
+    PoweredOff = 21, "powered_off", "手机已关机";
+    LeftArea = 22, "left_area", "已离开区域";
+    Happened = 23, "happened", "等待期间事件已发生";
+    Waiting = 24, "waiting", "等待复核";
 );
 
+impl Reason {
+    /// How many there are; codes are below it.
+    pub const COUNT: usize = Self::ALL.len();
+}
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
@@ -143,6 +152,7 @@ pub struct DecisionRecord {
     pub subscriber: SubscriberId,
     pub campaign: CampaignId,
     pub version: CampaignVersion,
+    /// [`WaveNo::MOMENT`]: a trigger's.
     pub wave: WaveNo,
     /// Which of the campaign's treatments, from 0.
     pub treatment: u8,

@@ -45,6 +45,7 @@ pub struct Event {
     pub flags: u16,
     pub subscriber: SubscriberId,
     pub peer: PartyId,
+    /// [`CellId::NONE`]: the event says nothing about the place.
     pub cell: CellId,
     /// When it happened.
     pub at: Timestamp,

@@ -79,11 +79,16 @@ id!(
     Shard(u8), "shard"
 );
 
+impl WaveNo {
+    /// Stands for "no wave": a trigger's decision or contact. Waves are numbered from 1.
+    pub const MOMENT: Self = Self(0);
+}
+
 impl CellId {
-    /// The event says nothing of a place.
-    pub const NONE: Self = Self(u32::MAX);
+    /// Not known; an event that says nothing of a place. A register numbers its cells from 1.
+    pub const NONE: Self = Self(0);
     /// A place outside every known cell, e.g. after leaving an area that only a circle describes. In no area.
-    pub const ELSEWHERE: Self = Self(u32::MAX - 1);
+    pub const ELSEWHERE: Self = Self(u32::MAX);
 }
 
 impl SubscriberId {

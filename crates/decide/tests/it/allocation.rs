@@ -1,6 +1,6 @@
 //! Capacity and budget: who is served, in which order, and what it costs.
 
-use crate::world::{book_in, campaign};
+use crate::world::{Known, book_in, campaign};
 use kairos_decide::{
     Allocator, Arm, Campaign, ChannelCapacity, Grant, Playbook, Request, Share, arm_of, order_key, order_salt,
 };
@@ -22,7 +22,8 @@ fn request(c: &Campaign, s: u32, stamp: Timestamp) -> Request {
         version: c.version,
         wave: WaveNo(1),
         treatment: 0,
-        arm: arm_of(c, subscriber),
+        moment: None,
+        arm: arm_of(c, subscriber, &Known::default()),
         channel: c.channel,
         cost: c.cost,
         priority: c.priority,

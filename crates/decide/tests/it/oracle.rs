@@ -4,7 +4,7 @@
 use crate::world::{Known, campaign};
 use kairos_decide::{
     Campaign, Consent, ContactPolicy, Entry, FamilyId, Judgement, Listed, Mark, MinuteRange, Playbook, QuietHours,
-    RunState, SendCheck, State, TenantPolicy, UnknownConsent, check_at_send, judge,
+    RunState, SendCheck, States, TenantPolicy, UnknownConsent, check_at_send, judge,
 };
 use kairos_model::{
     CampaignClass, CampaignId, ContactId, PlaybookId, Reason, ReasonSet, Span, SubscriberId, Timestamp, Verdict, Zone,
@@ -225,14 +225,14 @@ fn later(dice: &mut Dice, now: Timestamp, past: &[Remembered], book: &Playbook) 
 
 #[test]
 fn judged_as_by_scanning_everything_ever_kept() {
-    let (mut judged, mut by_reason, mut clear) = (0u64, [0u64; 20], 0u64);
+    let (mut judged, mut by_reason, mut clear) = (0u64, [0u64; Reason::COUNT], 0u64);
     for life in 0..LIVES {
         let mut dice = Dice(0x6f72_6163_6c65 + life, 0);
         let mut now =
             "2026-03-02T00:30:00Z".parse::<Timestamp>().unwrap().plus(Span(dice.below(86_400_000_000) as i64));
         let book = random_book(&mut dice, now);
         let mut facts = random_facts(&mut dice, &book);
-        let (mut state, mut past, mut out) = (State::default(), Vec::<Remembered>::new(), Vec::new());
+        let (mut state, mut past, mut out) = (States::default(), Vec::<Remembered>::new(), Vec::new());
         for turn in 0..STEPS {
             now = later(&mut dice, now, &past, &book);
             if dice.one_in(6) {
@@ -240,8 +240,8 @@ fn judged_as_by_scanning_everything_ever_kept() {
             }
             act(&mut dice, now, life * STEPS + turn, &book, &mut state, &mut past, &mut out);
             for c in book.campaigns() {
-                let told = format!("life {life} turn {turn} {} at {now}: {:?}", c.id, state.history());
-                let got = judge(&state, WHO, c.id, &facts, &book, now);
+                let told = format!("life {life} turn {turn} {} at {now}: {:?}", c.id, state.get(WHO).history());
+                let got = judge(state.get(WHO), WHO, c.id, &facts, &book, now);
                 let mut all = scan(&past, None, &out, c, &facts, &book, now);
                 let held = holder(&past, c, &facts, &book, now);
                 if held.is_some() {
@@ -262,7 +262,7 @@ fn judged_as_by_scanning_everything_ever_kept() {
                     if not_after < now {
                         all = all.with(Reason::TooLate);
                     }
-                    match check_at_send(&state, &check, &facts, &book, now) {
+                    match check_at_send(state.get(WHO), &check, &facts, &book, now) {
                         Ok(()) => assert!(all.is_empty(), "{told}: {all:?}"),
                         Err(got) => compare(&got, all, c, &book, now, &told),
                     }
@@ -278,6 +278,11 @@ fn judged_as_by_scanning_everything_ever_kept() {
         Reason::RateCapacity,
         Reason::Budget,
         Reason::TooLate,
+        Reason::OutOfWindow,
+        Reason::PoweredOff,
+        Reason::LeftArea,
+        Reason::Happened,
+        Reason::Waiting,
     ];
     for &r in Reason::ALL.iter().filter(|r| !never.contains(r)) {
         assert!(by_reason[r as usize] > 1_000, "{r}: {}", by_reason[r as usize]);
@@ -291,7 +296,7 @@ fn act(
     now: Timestamp,
     serial: u64,
     book: &Playbook,
-    state: &mut State,
+    state: &mut States,
     past: &mut Vec<Remembered>,
     out: &mut Vec<CampaignClass>,
 ) {
@@ -302,23 +307,23 @@ fn act(
             0 if r.what == What::Pending => {
                 // offered: counts from now
                 r.stamp = now;
-                assert!(state.remark(r.campaign, r.id, Mark::Pending, Some(now)));
+                assert!(state.remark(WHO, r.campaign, r.id, Mark::Pending, Some(now)));
             }
             0 | 1 => {
                 r.what = What::Sent;
-                assert!(state.remark(r.campaign, r.id, Mark::Sent, None));
+                assert!(state.remark(WHO, r.campaign, r.id, Mark::Sent, None));
             }
             2 => {
                 r.what = What::Unknown;
-                assert!(state.remark(r.campaign, r.id, Mark::Unknown, None));
+                assert!(state.remark(WHO, r.campaign, r.id, Mark::Unknown, None));
             }
             3 => {
                 r.what = What::Decided;
-                assert!(state.remark(r.campaign, r.id, Mark::Decided, None));
+                assert!(state.remark(WHO, r.campaign, r.id, Mark::Decided, None));
             }
             _ => {
                 r.what = What::Gone;
-                assert!(state.release(r.campaign, r.id));
+                assert!(state.release(WHO, r.campaign, r.id));
             }
         }
         return;
@@ -327,11 +332,11 @@ fn act(
         0 => {
             let class = dice.of(CampaignClass::ALL);
             out.push(class);
-            state.set_opted_out(Some(class), true);
+            state.set_opted_out(WHO, Some(class), true);
         }
         1 => {
             out.clear();
-            state.set_opted_out(None, false);
+            state.set_opted_out(WHO, None, false);
         }
         2..=5 => {}
         n => {
@@ -344,7 +349,7 @@ fn act(
             };
             let id = ContactId(hash::mix(serial));
             past.push(Remembered { id, campaign: c.id, family: c.family, stamp: now, what });
-            state.add(Entry::new(now, c.id, c.family, id, mark));
+            state.add(WHO, Entry::new(now, c.id, c.family, id, mark));
         }
     }
 }

@@ -4,7 +4,7 @@ use crate::world::{Known, book, campaign};
 use expect_test::{Expect, expect};
 use kairos_decide::{
     Action, Actions, BookError, Campaign, Consent, ContactPolicy, Entry, FamilyId, Listed, Mark, MinuteRange, Playbook,
-    QuietHours, RunState, Share, State, TenantPolicy, arm_of, judge, step, wave_event,
+    QuietHours, RunState, Share, State, States, TenantPolicy, arm_of, judge, step, wave_event,
 };
 use kairos_model::{
     CampaignId, CellId, ContactId, Event, EventType, LocalDay, PartyId, PlaybookId, Reason, Span, SubscriberId,
@@ -35,13 +35,13 @@ fn say(v: Option<Verdict>) -> String {
 
 /// At each offset in seconds from `t0`: what speaks against campaign `c`.
 fn check(history: &[Entry], facts: &Known, campaigns: Vec<Campaign>, c: u32, at: &[i64], want: Expect) {
-    let mut state = State::default();
-    history.iter().for_each(|&e| state.add(e));
+    let mut state = States::default();
+    history.iter().for_each(|&e| state.add(WHO, e));
     let book = book(campaigns);
     let lines: Vec<String> = at
         .iter()
         .map(|&s| {
-            let j = judge(&state, WHO, CampaignId(c), facts, &book, t0().plus(Span::secs(s)));
+            let j = judge(state.get(WHO), WHO, CampaignId(c), facts, &book, t0().plus(Span::secs(s)));
             let free = j.free_at.map_or(String::new(), |t| format!(", free {}s", t.since(t0()).as_secs()));
             format!("{s}s {}{free}", say(j.verdict()))
         })
@@ -191,9 +191,8 @@ fn quiet_hours_and_holidays_defer_and_do_not_kill() {
     let mut tenant = TenantPolicy::new(Zone::named("Asia/Shanghai").unwrap());
     tenant.holidays.insert("2026-03-03".parse::<LocalDay>().unwrap());
     let book = Playbook::new(PlaybookId(1), tenant, vec![c]).unwrap();
-    let at = |s| {
-        say(judge(&State::default(), WHO, CampaignId(1), &Known::default(), &book, t0().plus(Span::secs(s))).verdict())
-    };
+    let at =
+        |s| say(judge(State::BLANK, WHO, CampaignId(1), &Known::default(), &book, t0().plus(Span::secs(s))).verdict());
     assert_eq!(at(10 * 3600 - 1), "clear");
     assert_eq!(at(10 * 3600), r#"defer quiet_hours until 2026-03-04T01:00:00Z {"quiet_hours"}"#);
     assert_eq!(at(DAY), r#"defer holiday until 2026-03-04T01:00:00Z {"holiday"}"#);
@@ -236,21 +235,21 @@ fn control_and_holdout_are_judged_last_and_a_raised_share_only_adds() {
     let with = |ppm, hold| Campaign { control: share(ppm), holdout: Some(Share { ppm: hold, salt: 5 }), ..campaign(1) };
     let arms = |c: &Campaign| {
         (0..20_000).fold([0; 3], |mut n, s| {
-            n[arm_of(c, SubscriberId(s)) as usize] += 1;
+            n[arm_of(c, SubscriberId(s), &Known::default()) as usize] += 1;
             n
         })
     };
     let [send, control, holdout] = arms(&with(100_000, 50_000));
     assert_eq!((send, control, holdout), (17_138, 1_894, 968));
     for s in (0..20_000).map(SubscriberId) {
-        if arm_of(&with(50_000, 0), s) == kairos_decide::Arm::Control {
-            assert_eq!(arm_of(&with(60_000, 0), s), kairos_decide::Arm::Control);
+        if arm_of(&with(50_000, 0), s, &Known::default()) == kairos_decide::Arm::Control {
+            assert_eq!(arm_of(&with(60_000, 0), s, &Known::default()), kairos_decide::Arm::Control);
         }
     }
     // somebody suppressed is withheld, control or not: a control is one who would have been sent
     let book = book(vec![with(1_000_000, 0)]);
     let mut actions = Actions::default();
-    let (event, mut state) = (wave_event(CampaignId(1), WaveNo(1), WHO, t0()), State::default());
+    let (event, mut state) = (wave_event(CampaignId(1), WaveNo(1), WHO, t0()), States::default());
     let facts = Known { suppressed: Listed::Yes, ..Known::default() };
     step(&mut state, &event, &facts, &book, t0(), &mut actions);
     step(&mut state, &event, &Known::default(), &book, t0(), &mut actions);
@@ -264,7 +263,7 @@ fn control_and_holdout_are_judged_last_and_a_raised_share_only_adds() {
         }
         ref other => panic!("{other:?}"),
     }
-    assert!(state.is_default(), "a wave's event leaves the state alone until it is granted");
+    assert!(state.get(WHO).is_default(), "a wave's event leaves the state alone until it is granted");
 }
 
 #[test]
@@ -282,7 +281,7 @@ fn a_campaign_that_the_book_lacks_is_not_eligible() {
 #[test]
 fn events_keep_last_cell_and_power() {
     let book = book(vec![]);
-    let (mut state, mut actions) = (State::default(), Actions::default());
+    let (mut state, mut actions) = (States::default(), Actions::default());
     let mut event = |kind, cell| {
         let e = Event {
             kind,
@@ -295,7 +294,7 @@ fn events_keep_last_cell_and_power() {
             aux: 0,
         };
         step(&mut state, &e, &Known::default(), &book, t0(), &mut actions);
-        (state.cell.0, state.powered_on())
+        (state.get(WHO).cell().0, state.get(WHO).powered_on())
     };
     assert_eq!(event(EventType::MOVED, 70_000), (70_000, true));
     assert_eq!(event(EventType::POWER_OFF, 5), (5, false));
@@ -341,5 +340,5 @@ fn a_playbook_that_makes_no_sense_is_refused_with_the_reason() {
 fn reasons_that_defer() {
     let list: Vec<&str> =
         Reason::ALL.iter().filter(|&&r| kairos_decide::Judgement::defers(r)).map(|r| r.name()).collect();
-    assert_eq!(list, ["quiet_hours", "holiday", "day_capacity", "rate_capacity", "paused"]);
+    assert_eq!(list, ["quiet_hours", "holiday", "day_capacity", "rate_capacity", "paused", "waiting"]);
 }

@@ -68,6 +68,7 @@ pub fn campaign(id: u32) -> Campaign {
         budget: None,
         policy: ContactPolicy::default(),
         run: RunState::Running,
+        trigger: None,
     }
 }
 

@@ -88,7 +88,9 @@ fn replay_and_checkpoint_give_the_same_engine_and_it_goes_on_the_same() {
 }
 
 fn checkpoints(disk: &MemDisk) -> Vec<String> {
-    disk.list(Path::new(DIR)).unwrap()
+    let mut names = disk.list(Path::new(DIR)).unwrap();
+    names.retain(|n| n.ends_with(".checkpoint"));
+    names
 }
 
 #[test]
@@ -132,9 +134,9 @@ fn strangers_newer_programs_and_a_replaced_journal_are_refused() {
         rig.disk.write_whole(&path, &bytes).unwrap();
         open(&rig.disk, &rig.shelves, |_| {}).err().unwrap().to_string()
     };
-    let lines = [say(8, 2), say(10, 4)].join("\n").replace(&name, "NAME");
+    let lines = [say(8, 3), say(10, 4)].join("\n").replace(&name, "NAME");
     expect![[r#"
-        checkpoint `/d/checkpoint/NAME` has format 2, this program knows up to 1: use the newer program
+        checkpoint `/d/checkpoint/NAME` has format 3, this program knows up to 2: use the newer program
         checkpoint `/d/checkpoint/NAME` belongs to tenant 4, not 1: it was put into the wrong directory"#]]
     .assert_eq(&lines);
     // the journal lost its end (an older copy was put back): contacts would be forgotten
@@ -223,9 +225,7 @@ fn one_commit_a_call() {
     assert_eq!(rig.engine.offer(rig.now, Channel::Email, 5).unwrap().0, []);
 }
 
-/// These bytes are on disks: format 1 stays readable for ever. If this test fails, raise the format and keep this file.
-#[test]
-fn a_checkpoint_of_format_1_byte_for_byte() {
+fn of_a_checkpoint() -> Rig {
     let control = Share { ppm: 400_000, salt: 5 };
     let mut first = campaign(1);
     first.control = control;
@@ -233,25 +233,79 @@ fn a_checkpoint_of_format_1_byte_for_byte() {
     rig.start(1, 1, 0..6);
     let offered = rig.offer(1);
     rig.accept(&offered);
+    rig
+}
+fn hex(bytes: &[u8]) -> String {
+    let line = |line: &[u8]| line.iter().map(|b| format!("{b:02x}")).collect::<String>();
+    bytes.chunks(32).map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// A checkpoint of format 1, as version 0.1 wrote it: read for ever.
+const FORMAT_1: &str = "
+4b4149524f534350010001000600000000000000750100000000000004545e22
+00000000b912e7810008c2f1004c060000010000000100000001000000010000
+0001010000000120efa469000000000200000022500000020000000100000001
+000000a086010000000000010000000100000001000000010011111111111111
+11111111111111111111111111111111111111111111111111ffffffffffffff
+7f060000004e82797803226f0101010008c2f1004c06000200000001000000ff
+00000000050004000000000000000000020000008e8d7558bcd102cc00000000
+000000000100000000010350c30000000000000008c2f1004c06000008c2f100
+4c06000008c2f1004c06004e100d1e006251f300000000010000000100000000
+010150c30000000000000008c2f1004c06000000000000000080000000000000
+00800100000001010000004e100d1e006251f302000000030000000000000000
+00010000000008c2f1004c060001000000010000004e100d1e01050000000000
+00000000010000000008c2f1004c060001000000010000008e8d755802";
+
+#[test]
+fn a_checkpoint_of_format_1_is_read() {
+    let rig = of_a_checkpoint();
+    let want = picture(&rig.engine);
+    let digits: Vec<u8> = FORMAT_1.bytes().filter(u8::is_ascii_hexdigit).collect();
+    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
+    let bytes: Vec<u8> = digits.chunks(2).map(byte).collect();
+    rig.disk.write_whole(&Path::new(DIR).join("00000000000000000006.checkpoint"), &bytes).unwrap();
+    let (mut engine, recovered) = reopen(&rig);
+    assert_eq!((recovered.replayed, recovered.notes.len()), (0, 0));
+    assert_eq!(picture(&engine), want);
+    // and goes on as format 2
+    engine.checkpoint().unwrap();
+    assert_eq!(picture(&reopen(&rig).0), want);
+}
+
+/// These bytes are on disks: format 2 stays readable for ever. If this test fails, raise the format and keep this file.
+#[test]
+fn a_checkpoint_of_format_2_byte_for_byte() {
+    let mut rig = of_a_checkpoint();
     rig.engine.checkpoint().unwrap();
-    let name = checkpoints(&rig.disk).remove(0);
-    let bytes = rig.disk.read(&Path::new(DIR).join(&name)).unwrap();
-    let lines: Vec<String> =
-        bytes.chunks(32).map(|line| line.iter().map(|b| format!("{b:02x}")).collect::<String>()).collect();
+    let files: Vec<String> = rig
+        .disk
+        .list(Path::new(DIR))
+        .unwrap()
+        .iter()
+        .map(|name| {
+            let bytes = rig.disk.read(&Path::new(DIR).join(name)).unwrap();
+            let used = bytes.iter().rposition(|&b| b != 0).map_or(0, |i| i + 1);
+            format!("{name} {}\n{}", bytes.len(), hex(&bytes[..used]))
+        })
+        .collect();
     expect![[r#"
-        00000000000000000006.checkpoint
-        4b4149524f534350010001000600000000000000750100000000000004545e22
-        00000000b912e7810008c2f1004c060000010000000100000001000000010000
-        0001010000000120efa469000000000200000022500000020000000100000001
-        000000a086010000000000010000000100000001000000010011111111111111
-        11111111111111111111111111111111111111111111111111ffffffffffffff
-        7f060000004e82797803226f0101010008c2f1004c06000200000001000000ff
-        00000000050004000000000000000000020000008e8d7558bcd102cc00000000
-        000000000100000000010350c30000000000000008c2f1004c06000008c2f100
-        4c06000008c2f1004c06004e100d1e006251f300000000010000000100000000
-        010150c30000000000000008c2f1004c06000000000000000080000000000000
-        00800100000001010000004e100d1e006251f302000000030000000000000000
-        00010000000008c2f1004c060001000000010000004e100d1e01050000000000
-        00000000010000000008c2f1004c060001000000010000008e8d755802"#]]
-    .assert_eq(&format!("{name}\n{}", lines.join("\n")));
+        00000000000000000006.00000000000000000006.checkpoint 443
+        4b4149524f5343500200010006000000000000009301000000000000e8379adf
+        00000000deab5d4f0001000000010000000100000001000000010008c2f1004c
+        0600010000000600000000000000000000000000000052000000000000003b8d
+        e1550008c2f1004c060000010000000100000001000000010000000101000000
+        0120efa469000000000200000022500000020000000100000001000000a08601
+        0000000000010000000100000001000000010011111111111111111111111111
+        11111111111111111111111111111111111111ffffffffffffff7f060000004e
+        82797803226f0101010008c2f1004c06000200000001000000ff000000000500
+        04000000000000000000020000008e8d7558bcd102cc00000000000000000001
+        00000000010350c30000000000000008c2f1004c06000008c2f1004c06000008
+        c2f1004c06004e100d1e006251f30000000000010000000100000000010150c3
+        0000000000000008c2f1004c0600000000000000008000000000000000800100
+        000001010000004e100d1e006251f3
+        00000000000000000006.states 4096
+        02000000030000000000000080ff000000000001000000010008c2f1004c0601
+        000000010000004e100d1e050000000000000080ff0000000000010000000200
+        08c2f1004c0601000000010000008e8d7558"#]]
+    .assert_eq(&files.join("\n"));
 }

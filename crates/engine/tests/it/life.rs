@@ -174,6 +174,7 @@ fn the_trail_in_the_journal_is_what_was_told_live() {
         settled cancelled Some(Suppressed) None
         settled pending Some(Paused) None
         opted out s3
+        settled cancelled Some(Stopped) None
         closed stopped, 1 cancelled"#]]
     .assert_eq(&words.join("\n"));
     // read on from behind any line

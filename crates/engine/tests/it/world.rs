@@ -85,6 +85,7 @@ pub fn campaign(id: u32) -> Campaign {
         budget: None,
         policy: ContactPolicy::default(),
         run: RunState::Approved,
+        trigger: None,
     }
 }
 

@@ -176,12 +176,12 @@ fn checked_output(checked: &Checked, context: &Context<'_>) -> Output {
     out
 }
 
-fn reasons(counts: &[u64; 20]) -> impl Iterator<Item = (Reason, u64)> + '_ {
+fn reasons(counts: &[u64]) -> impl Iterator<Item = (Reason, u64)> + '_ {
     Reason::ALL.iter().map(|&r| (r, counts[r as usize])).filter(|(_, n)| *n > 0)
 }
 
 pub fn simulation_view(s: &Simulation) -> Value {
-    let by = |counts: &[u64; 20]| -> serde_json::Map<String, Value> {
+    let by = |counts: &[u64]| -> serde_json::Map<String, Value> {
         reasons(counts).map(|(r, n)| (r.name().to_owned(), n.into())).collect()
     };
     let w = &s.waterfall;
