@@ -32,7 +32,6 @@ mod mirror;
 mod opt_out;
 pub mod progress;
 mod province;
-mod receipts;
 mod render;
 mod resolve;
 mod revise;

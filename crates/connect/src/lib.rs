@@ -5,4 +5,5 @@
 pub mod channel;
 pub mod file_channel;
 pub mod layout;
+pub mod receipts;
 pub mod smpp;

@@ -18,6 +18,7 @@ pub mod id;
 pub mod mem_disk;
 pub mod money;
 pub mod msisdn;
+pub mod mutant;
 pub mod sms;
 pub mod table;
 pub mod time;
