@@ -8,13 +8,17 @@ PROGRAM := $(CARGO_TARGET_DIR)/ci/kairos
 STAGE = $(CARGO_TARGET_DIR)/ci/xtask stage
 DATA ?=
 ONCE ?=
+SEED ?=
+SEEDS ?=
 
-.PHONY: help build demo test tools bench bench-truth bench-numbers fmt
+.PHONY: help build demo test tools soak soak-mutants bench bench-truth bench-numbers fmt
 
 help:
 	@echo "make demo    build, then run the whole loop on a synthetic province (ONCE=1 ends after the report)"
 	@echo "make test    install what the tests need and pass them"
 	@echo "make build   the program at bin/kairos"
+	@echo "make soak    simulated worlds: SEEDS=n [SEED=first]; SEED=n alone replays one with its trace"
+	@echo "make soak-mutants  plants bugs one at a time and says which check finds each"
 	@echo "make bench   all headline figures;  make bench-truth  one of them"
 
 build:
@@ -36,6 +40,18 @@ test: tools
 	$(STAGE) build $(MAKE) --no-print-directory build
 	$(STAGE) lint cargo clippy --locked --profile ci --workspace --all-targets -- -D warnings
 	$(STAGE) tests cargo test --locked --profile ci --workspace
+
+# Worlds from seeds on a simulated disk, clock, network and centre; `make test` runs the first thousand.
+soak:
+	$(CARGO_BUILD) -p kairos-sim
+	$(CARGO_TARGET_DIR)/ci/soak $(if $(SEEDS),$(SEEDS) $(or $(SEED),1),$(if $(SEED),,1000))
+
+# One build with every bug in it, each chosen by name at run time; apart from the others, so that no bug is ever shipped.
+soak-mutants: export CARGO_TARGET_DIR := $(HOME)/.cache/kairos/mutants
+soak-mutants: export RUSTFLAGS := --cfg kairos_mutant
+soak-mutants:
+	$(CARGO_BUILD) -p kairos-sim
+	$(CARGO_TARGET_DIR)/ci/soak mutants $(MUTANTS)
 
 # Headline figures; not a part of `make test`. Each prints a table and one JSON line.
 bench: bench-truth bench-numbers

@@ -4,7 +4,6 @@ use crate::{
     app::App,
     campaigns::{Transport, transport},
     error::Result,
-    receipts::Ids,
     render::Template,
     runner::{Parcel, Runner},
 };
@@ -13,6 +12,7 @@ use kairos_connect::channel::{
     BoxFuture, Deliveries, Dispatch, Inbound, MessageIn, Offered, ReceiptIn, ReceiptState, RefusalStatus,
     SubmitOutcome, Submitted,
 };
+use kairos_connect::receipts::Ids;
 use kairos_engine::{ContactView, Input, Outcome};
 use kairos_model::{
     Awake, CampaignId, CampaignVersion, Channel, ContactId, ContactState, Disposition, Reason, Span, SubscriberId,
@@ -215,17 +215,19 @@ impl ChannelSide {
     /// The contact that a receipt is about: by message id (which is given, too), by the echoed reference, else the only
     /// open one to that number.
     fn contact_of<'r>(&self, r: &'r ReceiptIn) -> Option<(ContactView, Option<&'r str>)> {
+        // whose number it was when the contact was offered: numbers change hands while receipts are under way
+        let theirs = |c: &ContactView| c.offered.is_some_and(|at| self.vault.holder(r.from, at) == Some(c.subscriber));
         let by_id = self.ids().find(&r.message_ids);
-        let holder = self.vault.holder(r.from, r.at)?;
-        let contacts = self.runner.engine().contacts_of(holder);
+        let known = by_id.and_then(|(id, contact)| Some((self.runner.engine().contact(contact)?, Some(id))));
         // an id that is another's contact is no match: centres write ids decimal and hex, and forms collide
-        if let Some((id, contact)) = by_id
-            && let Some(c) = contacts.iter().find(|c| c.contact == contact)
-        {
-            return Some((*c, Some(id)));
+        if let Some(found) = known.filter(|(c, _)| theirs(c)) {
+            return Some(found);
         }
+        let holder = self.vault.holder(r.from, r.at)?;
+        let mut contacts = self.runner.engine().contacts_of(holder);
+        contacts.retain(theirs);
         if let Some(wanted) = r.reference
-            && let Some(c) = contacts.iter().find(|c| reference(c.contact) == wanted && c.offered.is_some())
+            && let Some(c) = contacts.iter().find(|c| reference(c.contact) == wanted)
         {
             return Some((*c, None));
         }

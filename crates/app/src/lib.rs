@@ -37,7 +37,6 @@ mod mirror;
 mod opt_out;
 pub mod progress;
 mod province;
-mod receipts;
 mod refresh;
 mod render;
 mod resolve;

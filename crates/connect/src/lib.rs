@@ -8,4 +8,5 @@ pub mod event;
 pub mod file_channel;
 pub mod folder;
 pub mod layout;
+pub mod receipts;
 pub mod smpp;

@@ -323,7 +323,8 @@ fn sweep(config: &EngineConfig) -> Result<(), EngineError> {
             config.disk.remove(&path).map_err(failed("remove", path))?;
         }
     }
-    Ok(())
+    // a checkpoint that an earlier process did not live to publish durably counts from here on
+    config.disk.sync_dir(dir).map_err(failed("sync directory", dir.clone()))
 }
 
 fn frame(tenant: u16, position: Position, body: &[u8]) -> Vec<u8> {

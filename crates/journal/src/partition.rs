@@ -109,7 +109,10 @@ impl PartitionLog {
             (Some(first), Some(last)) => (first.first, last.path.clone()),
             _ => unreachable!("a partition has a segment: one was made above"),
         };
-        let file = disk.open_append(&last).map_err(JournalError::io("open", &last))?;
+        let mut file = disk.open_append(&last).map_err(JournalError::io("open", &last))?;
+        // what an earlier process wrote and did not live to sync was read as committed: it must not vanish any more
+        file.sync_data().map_err(JournalError::io("sync", &last))?;
+        disk.sync_dir(&dir).map_err(JournalError::io("sync directory", &dir))?;
         let opened = OpenedPartition { first, end: scan.end, segments: segments.len(), last_stamp, torn };
         let log = Self {
             disk,

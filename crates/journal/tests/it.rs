@@ -380,3 +380,24 @@ fn aligned_groups_of_every_size_come_back_from_the_real_disk() {
         assert_eq!(entry.unwrap().metadata().unwrap().len() % 4096, 0);
     }
 }
+
+/// A process that is killed between write and sync leaves a group that the next one reads: from then on it counts, and a
+/// later loss of power must not take it away. (Simulation, seed 299.)
+#[test]
+fn what_a_killed_process_wrote_and_did_not_sync_is_made_durable_by_the_next() {
+    for seed in 0..40 {
+        let (disk, config) = five_commits(4_096);
+        let (mut journal, _) = open(&disk, config.clone()).unwrap();
+        append(&mut journal, 0, 50);
+        disk.fail_at(2, Fault::Error);
+        journal.commit().unwrap_err();
+        disk.kill();
+        let (journal, opened) = open(&disk, config.clone()).unwrap();
+        assert_eq!(opened.partitions[0].end, Position(51), "the page cache has it");
+        drop(journal);
+        disk.crash(seed);
+        let (journal, opened) = open(&disk, config).unwrap();
+        assert_eq!((opened.partitions[0].end, &opened.partitions[0].torn), (Position(51), &None), "seed {seed}");
+        expect(&journal, 0, 0, 51);
+    }
+}

@@ -21,6 +21,7 @@ pub mod imsi;
 pub mod mem_disk;
 pub mod money;
 pub mod msisdn;
+pub mod mutant;
 pub mod near;
 pub mod sms;
 pub mod table;

@@ -1,10 +1,11 @@
-//! A simulated disk, for tests and simulation: memory only. It knows what was synced and what was not, forgets and tears the rest in a crash, and fails on
-//! demand.
+//! A simulated disk, for tests and simulation: memory only. It knows what was synced and what was not, forgets and tears
+//! the rest in a crash, and fails on demand.
 //!
 //! What it models: bytes are durable after `sync_data`, names after `sync_dir`. In a crash each 512-byte sector of the
 //! bytes that were not synced is kept, zeroed or filled with rubbish on its own, the file may be shorter, and each name
 //! that changed since the last `sync_dir` is as it was or as it became, on its own (so effects are also reordered).
-//! Directories themselves are durable at once.
+//! Directories themselves are durable at once. The death of the process alone ([`MemDisk::kill`]) loses nothing, but makes
+//! nothing durable either: what it wrote and did not sync is there to be read, and gone after a later loss of power.
 
 use crate::{
     disk::{Disk, DiskFile, DiskReader},
@@ -30,6 +31,21 @@ pub enum Fault {
     Halt,
 }
 
+/// What a crash did, for whoever counts the kinds of damage.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Damage {
+    /// Files of which bytes that were not synced are gone.
+    pub shortened: u64,
+    /// Sectors that became zeros.
+    pub zeroed: u64,
+    /// Sectors that became rubbish.
+    pub rubbish: u64,
+    /// Sectors that were not synced and are there all the same.
+    pub survived: u64,
+    /// Names that are as they were before a change that was not synced.
+    pub names: u64,
+}
+
 /// A file's bytes now, of which `live[..kept]` are synced.
 #[derive(Clone, Default)]
 struct Inode {
@@ -44,6 +60,8 @@ struct State {
     durable_names: BTreeMap<PathBuf, usize>,
     dirs: BTreeSet<PathBuf>,
     calls: u64,
+    failed: u64,
+    full: bool,
     fault: Option<(u64, Fault)>,
     halted: bool,
     /// Handles opened before the last crash are dead.
@@ -81,6 +99,12 @@ impl State {
             return Err(eio("the machine has stopped"));
         }
         self.calls += 1;
+        if let Some((n, fault)) = self.fault
+            && n == self.calls
+        {
+            self.failed += 1;
+            self.full = fault == Fault::Full;
+        }
         match self.fault {
             Some((n, fault)) if n == self.calls => {
                 self.halted = fault == Fault::Halt;
@@ -127,10 +151,30 @@ impl MemDisk {
     pub fn calls(&self) -> u64 {
         self.state().calls
     }
+    /// Calls so far that failed because they were made to, or found no space.
+    pub fn failed(&self) -> u64 {
+        self.state().failed
+    }
+    /// Whether the machine has stopped.
+    pub fn is_halted(&self) -> bool {
+        self.state().halted
+    }
+    /// Whether the last call that failed did so for want of space.
+    pub fn is_full(&self) -> bool {
+        self.state().full
+    }
+    /// Bytes in all files that have a name.
+    pub fn used(&self) -> u64 {
+        self.state().used()
+    }
     /// Lets the `n`-th such call from now fail, counted from 1.
     pub fn fail_at(&self, n: u64, fault: Fault) {
         let mut s = self.state();
         s.fault = Some((s.calls + n, fault));
+    }
+    /// Takes the armed fault back.
+    pub fn disarm(&self) {
+        self.state().fault = None;
     }
     /// Bytes that fit; `None` = no limit.
     pub fn set_capacity(&self, bytes: Option<u64>) {
@@ -145,9 +189,18 @@ impl MemDisk {
         Ok(())
     }
 
-    /// Power loss: what was not synced is forgotten or torn, as `seed` draws. Open handles are dead afterwards.
-    pub fn crash(&self, seed: u64) {
+    /// The process dies and the machine lives on: open handles are dead, the rest is as it was.
+    pub fn kill(&self) {
         let mut s = self.state();
+        s.fault = None;
+        s.halted = false;
+        s.epoch += 1;
+    }
+
+    /// Power loss: what was not synced is forgotten or torn, as `seed` draws. Open handles are dead afterwards.
+    pub fn crash(&self, seed: u64) -> Damage {
+        let mut s = self.state();
+        let mut damage = Damage::default();
         let mut draw = 0u64;
         let mut random = |below: u64| {
             draw += 1;
@@ -157,14 +210,19 @@ impl MemDisk {
         let all: BTreeSet<PathBuf> = s.names.keys().chain(s.durable_names.keys()).cloned().collect();
         for path in all {
             let (old, new) = (s.durable_names.get(&path), s.names.get(&path));
-            let kept = if old != new && random(2) == 0 { old } else { new };
+            let reverted = old != new && random(2) == 0;
+            damage.names += u64::from(reverted);
+            let kept = if reverted { old } else { new };
             if let Some(&inode) = kept {
                 names.insert(path, inode);
             }
         }
-        for inode in &mut s.inodes {
-            if inode.kept < inode.live.len() {
-                *inode = torn(inode, &mut random);
+        let named: BTreeSet<usize> = names.values().copied().collect();
+        for (i, inode) in s.inodes.iter_mut().enumerate() {
+            if !named.contains(&i) {
+                *inode = Inode::default();
+            } else if inode.kept < inode.live.len() {
+                *inode = torn(inode, &mut random, &mut damage);
             }
             inode.kept = inode.live.len();
         }
@@ -173,6 +231,7 @@ impl MemDisk {
         s.fault = None;
         s.halted = false;
         s.epoch += 1;
+        damage
     }
 
     fn handle(&self, s: &State, inode: usize) -> Box<dyn DiskFile> {
@@ -180,7 +239,7 @@ impl MemDisk {
     }
 }
 
-fn torn(inode: &Inode, random: &mut impl FnMut(u64) -> u64) -> Inode {
+fn torn(inode: &Inode, random: &mut impl FnMut(u64) -> u64, damage: &mut Damage) -> Inode {
     // the length in the file's metadata: as synced, as it is now, or in between
     let unsynced = inode.live.len() - inode.kept;
     let len = inode.kept
@@ -189,14 +248,21 @@ fn torn(inode: &Inode, random: &mut impl FnMut(u64) -> u64) -> Inode {
             1 => unsynced,
             _ => random(unsynced as u64 + 1) as usize,
         };
+    damage.shortened += u64::from(len < inode.live.len());
     let mut live = inode.live[..len].to_vec();
     let mut at = inode.kept;
     while at < len {
         let stop = ((at / SECTOR + 1) * SECTOR).min(len);
         match random(4) {
-            0 | 1 => {}
-            2 => live[at..stop].fill(0),
-            _ => live[at..stop].fill_with(|| random(256) as u8),
+            0 | 1 => damage.survived += 1,
+            2 => {
+                damage.zeroed += 1;
+                live[at..stop].fill(0);
+            }
+            _ => {
+                damage.rubbish += 1;
+                live[at..stop].fill_with(|| random(256) as u8);
+            }
         }
         at = stop;
     }
@@ -320,6 +386,8 @@ impl DiskFile for MemFile {
         }
         let full = s.capacity.is_some_and(|max| s.used() + bytes.len() as u64 > max);
         let fault = s.enter()?.or(full.then_some(Fault::Full));
+        s.failed += u64::from(full);
+        s.full |= full;
         let live = &mut s.inodes[self.inode].live;
         match fault {
             None => live.extend_from_slice(bytes),

@@ -130,7 +130,9 @@ impl Place {
             tracing::info!(file = %path.display(), bytes = len - wanted, "vault: rest of an interrupted batch cut off");
             self.disk.truncate(&path, wanted).map_err(VaultError::io("cut", &path))?;
         }
-        let file = self.disk.open_append(&path).map_err(VaultError::io("open", &path))?;
+        let mut file = self.disk.open_append(&path).map_err(VaultError::io("open", &path))?;
+        // what an earlier process wrote and did not live to sync counts from here on: it must not vanish any more
+        file.sync_data().map_err(VaultError::io("sync", &path))?;
         let reader = self.disk.open_read(&path).map_err(VaultError::io("open", &path))?.into();
         Ok(SlotFile { spec, path, file, reader, committed, appended: committed })
     }
@@ -155,7 +157,9 @@ impl Store {
         for (spec, &count) in specs.iter().zip(&counts) {
             files.push(place.open_slots(*spec, count)?);
         }
-        let file = place.disk.open_append(&commits_path).map_err(VaultError::io("open", &commits_path))?;
+        let mut file = place.disk.open_append(&commits_path).map_err(VaultError::io("open", &commits_path))?;
+        file.sync_data().map_err(VaultError::io("sync", &commits_path))?;
+        place.disk.sync_dir(&place.dir).map_err(VaultError::io("sync directory", &place.dir))?;
         Ok(Self { place, files, commits: file, commits_path, number, poisoned: false })
     }
 

@@ -8,7 +8,7 @@ use super::{
     config::{ConfigError, SmppConfig},
     flow::Flow,
     frame::BadLength,
-    link::Link,
+    link::{Io, Link},
     monitor::{Monitor, add},
     outbound,
 };
@@ -56,7 +56,7 @@ enum Phase {
         until: Timestamp,
     },
     Connecting {
-        connect: BoxFuture<'static, io::Result<TcpStream>>,
+        connect: BoxFuture<'static, io::Result<Box<dyn Io>>>,
         until: Timestamp,
     },
     Binding {
@@ -79,8 +79,24 @@ struct Pace {
     next: Timestamp,
 }
 
+/// How a bind reaches its centre: host and port in, a stream out.
+pub type Connector = Arc<dyn Fn(&str, u16) -> BoxFuture<'static, io::Result<Box<dyn Io>>> + Send + Sync>;
+
+/// Plain TCP on the current tokio runtime.
+fn tcp() -> Connector {
+    Arc::new(|host: &str, port| {
+        let at = (host.to_owned(), port);
+        Box::pin(async move {
+            let stream = TcpStream::connect(at).await?;
+            stream.set_nodelay(true)?;
+            Ok(Box::new(stream) as Box<dyn Io>)
+        })
+    })
+}
+
 struct Bind<'a> {
     config: SmppConfig,
+    connector: Connector,
     plan: Arc<NumberPlan>,
     deliveries: &'a dyn Deliveries,
     clock: SharedClock,
@@ -95,6 +111,8 @@ struct Bind<'a> {
     phase: Phase,
     attempts: u32,
     link: Option<Link>,
+    /// The socket took no more at the last attempt; it wakes us when it does.
+    blocked: bool,
     closing: Option<(Link, Timestamp)>,
     seq: u32,
     /// When we last heard from the centre, and the enquire_link that it has not answered.
@@ -121,19 +139,41 @@ pub fn run(
     monitor: Arc<Monitor>,
     stop: CancellationToken,
 ) -> impl Future<Output = Result<(), ConfigError>> + Send {
+    run_over(config, plan, deliveries, clock, monitor, stop, tcp())
+}
+
+/// [`run`] over streams from elsewhere. It needs no runtime where `connector` and the clock need none: whoever polls it
+/// again after every change drives it.
+pub fn run_over(
+    config: SmppConfig,
+    plan: Arc<NumberPlan>,
+    deliveries: Arc<dyn Deliveries>,
+    clock: SharedClock,
+    monitor: Arc<Monitor>,
+    stop: CancellationToken,
+    connector: Connector,
+) -> impl Future<Output = Result<(), ConfigError>> + Send {
     let awake = clock.begin(); // from the call on, not from the first poll
     async move {
         config.check()?;
-        let mut bind = Bind::new(config, plan, &*deliveries, &*clock, clock.clone(), monitor, &stop);
+        let mut bind = Bind::new(config, connector, plan, &*deliveries, &*clock, clock.clone(), monitor, &stop);
         bind.guard = Some(awake);
         poll_fn(|cx| bind.poll(cx)).await;
         Ok(())
     }
 }
 
+/// Numbers go on over connections, and a later process begins above an earlier one (as long as fewer than one submit a
+/// microsecond is made): an answer that a centre sends after a reconnect is never taken for that of another submit.
+const fn first_sequence(now: Timestamp) -> u32 {
+    (now.0 & 0x3fff_ffff) as u32
+}
+
 impl<'a> Bind<'a> {
+    #[allow(clippy::too_many_arguments)]
     fn new(
         config: SmppConfig,
+        connector: Connector,
         plan: Arc<NumberPlan>,
         deliveries: &'a dyn Deliveries,
         timers: &'a dyn Clock,
@@ -146,6 +186,7 @@ impl<'a> Bind<'a> {
             flow: Flow::new(&config),
             pace: config.rate_max.map(|r| Pace { interval: Span(1_000_000 / i64::from(r)), next: now }),
             config,
+            connector,
             plan,
             deliveries,
             clock,
@@ -156,8 +197,9 @@ impl<'a> Bind<'a> {
             phase: Phase::Down { until: now },
             attempts: 0,
             link: None,
+            blocked: false,
             closing: None,
-            seq: 0,
+            seq: first_sequence(now),
             heard: now,
             enquiry: None,
             next: None,
@@ -299,14 +341,12 @@ impl<'a> Bind<'a> {
         }
     }
 
-    fn connected(&mut self, stream: TcpStream) {
-        if let Err(e) = stream.set_nodelay(true) {
-            return self.lose(&Lost::Io(e));
-        }
+    fn connected(&mut self, stream: Box<dyn Io>) {
         let now = self.clock.now();
-        let mut link = Link::new(Box::new(stream), self.clock.clone());
-        (self.seq, self.enquiry, self.heard) = (1, None, now);
-        let pushed = link.push(None, |out| outbound::put_bind(out, 1, &self.config));
+        let mut link = Link::new(stream, self.clock.clone());
+        (self.enquiry, self.heard) = (None, now);
+        let seq = self.sequence();
+        let pushed = link.push(None, |out| outbound::put_bind(out, seq, &self.config));
         self.link = Some(link);
         match pushed {
             Ok(()) => self.phase = Phase::Binding { until: now.plus(self.config.response_timeout) },
@@ -328,7 +368,7 @@ impl<'a> Bind<'a> {
                 true
             }
             Phase::Down { until } if until <= now && self.closing.is_none() => {
-                let connect = Box::pin(TcpStream::connect((self.config.host.clone(), self.config.port)));
+                let connect = (self.connector)(&self.config.host, self.config.port);
                 self.phase = Phase::Connecting { connect, until: now.plus(self.config.response_timeout) };
                 true
             }
@@ -419,6 +459,7 @@ impl<'a> Bind<'a> {
         let unknown = self.flow.lost();
         add(&self.monitor.unknown, unknown);
         self.monitor.bound.store(false, Relaxed);
+        self.blocked = false;
         // the centre sends again what we did not acknowledge
         self.unacked.clear();
         self.acking.clear();
@@ -447,9 +488,11 @@ impl<'a> Bind<'a> {
             Phase::Bound => Some(self.enquiry.map_or(self.heard.plus(self.config.enquire_link), |e| e.1)),
             Phase::Down { .. } | Phase::Over => None,
         };
-        let pace = self.pace.as_ref().filter(|_| self.flow.has_ready()).map(|p| p.next);
+        // what waits for the line or the socket is not due: a timer in the past would ring without end
+        let writable = matches!(self.phase, Phase::Bound) && !self.blocked;
+        let pace = self.pace.as_ref().filter(|_| writable && self.flow.has_ready()).map(|p| p.next);
         let closing = self.closing.as_ref().map(|c| c.1);
-        let flow = self.flow.due();
+        let flow = self.flow.due(writable);
         [phase, pace, closing, flow].into_iter().flatten().min()
     }
 

@@ -273,13 +273,14 @@ impl Flow {
         !self.ready.is_empty() && self.open.len() < self.limit
     }
 
-    /// When something here falls due: an answer's time, or (the window being open) a back-off.
-    pub fn due(&mut self) -> Option<Timestamp> {
+    /// When something here falls due: an answer's time, or (the window being open, and the line `writable`) a back-off.
+    pub fn due(&mut self, writable: bool) -> Option<Timestamp> {
         while self.deadlines.front().is_some_and(|d| !self.open.contains_key(&d.1)) {
             self.deadlines.pop_front();
         }
         let answer = self.deadlines.front().map(|d| d.0);
-        let again = self.waiting.first_key_value().map(|(k, _)| k.0).filter(|_| self.open.len() < self.limit);
+        let again =
+            self.waiting.first_key_value().map(|(k, _)| k.0).filter(|_| writable && self.open.len() < self.limit);
         answer.into_iter().chain(again).min()
     }
 }

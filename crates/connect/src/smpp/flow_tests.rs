@@ -60,9 +60,11 @@ fn throttling_halves_the_window_and_success_opens_it_again() {
     assert_eq!(flow.answered(1, 0x58, String::new(), now), Answer::Throttled);
     assert_eq!(flow.answered(2, 0x14, String::new(), now), Answer::Throttled);
     // six open, two may be: nothing is due but the answers
-    assert_eq!(flow.due(), Some(Timestamp(0).plus(Span::secs(30))));
+    assert_eq!(flow.due(true), Some(Timestamp(0).plus(Span::secs(30))));
     (3..=7).for_each(|seq| assert_eq!(flow.answered(seq, 0, String::new(), now), Answer::Accepted));
-    let again = flow.due().unwrap();
+    // a line that is down wakes nobody for it
+    assert!(flow.due(false).unwrap() > flow.due(true).unwrap());
+    let again = flow.due(true).unwrap();
     assert!((Span::millis(100)..Span::millis(200)).contains(&again.since(now)), "{again}");
     assert!(flow.pop(now).is_none());
     let later = now.plus(Span::millis(200));
@@ -80,7 +82,7 @@ fn back_off_doubles_up_to_its_limit_and_is_the_contacts_own() {
     let (mut seq, mut now, mut waits) = (1, Timestamp(0), Vec::new());
     for _ in 0..9 {
         flow.answered(seq, 0x58, String::new(), now);
-        let due = flow.due().unwrap();
+        let due = flow.due(true).unwrap();
         waits.push(due.since(now).0 as f64 / 1e6);
         now = due;
         seq += 1;

@@ -16,8 +16,8 @@ use tokio_util::bytes::{Buf, BytesMut};
 /// Octets taken from the socket at once.
 const READ: usize = 64 * 1024;
 
-/// A stream to a centre: plain TCP now, TLS later.
-pub(super) trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
+/// A stream to a centre: plain TCP, or whatever a [`Connector`](super::Connector) gives.
+pub trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
 
 /// A PDU in the outbox.

@@ -21,6 +21,7 @@ mod link;
 mod monitor;
 mod outbound;
 
-pub use bind::run;
+pub use bind::{Connector, run, run_over};
 pub use config::{AddressType, ConfigError, Secret, SmppConfig, Validity};
+pub use link::Io;
 pub use monitor::{Monitor, Status};

@@ -111,6 +111,28 @@ async fn rubbish_giant_and_broken_pdus_end_the_connection_and_the_next_one_works
     assert_eq!((status.lost_connections, status.binds, status.unknown), (6, 1, 0));
 }
 
+/// Numbers go on over connections: a centre that answers after a reconnect is not taken for one that answers another
+/// submit. (Simulation, seed 22.)
+#[tokio::test]
+async fn an_answer_of_an_earlier_connection_is_nobodys() {
+    let (listener, addr) = listen().await;
+    let (desk, running) = start(addr, 1);
+    let mut peer = Peer::bound(&listener).await;
+    let lost = peer.expect(SUBMIT).await;
+    drop(peer);
+    desk.until_ended(1).await;
+    assert_eq!(desk.report(1), [SubmitOutcome::Unknown { segment: 1 }]);
+    let mut peer = Peer(listener.accept().await.unwrap().0);
+    let bind = peer.expect(BIND).await;
+    assert!(bind > lost, "{bind} after {lost}");
+    peer.write(BIND | RESPONSE, OK, bind, b"rough\0").await;
+    peer.write(SUBMIT | RESPONSE, 0x45, lost, b"\0").await;
+    peer.write(ENQUIRE, OK, 9, b"").await;
+    peer.expect(ENQUIRE | RESPONSE).await;
+    let (status, ()) = tokio::join!(running.stop(), answer_unbind(peer));
+    assert_eq!((status.unknown, status.refused, status.stray), (1, 0, 1));
+}
+
 #[tokio::test]
 async fn answers_of_every_kind() {
     let (listener, addr) = listen().await;

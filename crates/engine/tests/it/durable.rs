@@ -309,3 +309,28 @@ fn a_checkpoint_of_format_2_byte_for_byte() {
         08c2f1004c0601000000010000008e8d7558"#]]
     .assert_eq(&files.join("\n"));
 }
+
+/// A checkpoint whose process was killed before its name was durable counts for the next one, which may cut the journal
+/// behind it: a later loss of power must not take it away.
+#[test]
+fn a_checkpoint_of_a_killed_process_is_made_durable_by_the_next() {
+    for seed in 0..5 {
+        let mut rig = Rig::with(vec![campaign(1)], ChannelCapacity::default());
+        rig.start(1, 1, 0..30_000);
+        for _ in 0..150 {
+            let offered = rig.offer(64);
+            rig.accept(&offered);
+        }
+        // temporary file: create, write, sync; rename; the sync of the directory fails
+        rig.disk.fail_at(5, kairos_journal::Fault::Error);
+        rig.engine.checkpoint().unwrap_err();
+        rig.disk.kill();
+        let (mut engine, recovered) = reopen(&rig);
+        assert_eq!(recovered.replayed, 0, "it is there to be read");
+        engine.release_journal(Position(u64::MAX)).unwrap();
+        let want = picture(&engine);
+        drop(engine);
+        rig.disk.crash(seed);
+        assert_eq!(picture(&reopen(&rig).0), want, "seed {seed}");
+    }
+}

@@ -182,3 +182,22 @@ proptest! {
         model.check(&open(&disk).unwrap());
     }
 }
+
+/// An opt-out whose process was killed before the sync is "known already" to the next one, which acknowledges it: so it
+/// must be durable by then. (Simulation, seed 217.)
+#[test]
+fn a_suppression_of_a_killed_process_is_made_durable_by_the_next() {
+    for seed in 0..40 {
+        let disk = MemDisk::new();
+        let vault = open(&disk).unwrap();
+        // write, sync, write of the commit, sync of the commit: the last fails
+        disk.fail_at(4, Fault::Error);
+        vault.suppress(&[suppress_row(1, day(1))]).unwrap_err();
+        disk.kill();
+        let vault = open(&disk).unwrap();
+        assert_eq!(vault.suppress(&[suppress_row(1, day(2))]).unwrap(), 0, "known already: nothing is written");
+        drop(vault);
+        disk.crash(seed);
+        assert!(open(&disk).unwrap().is_suppressed(number(1)), "seed {seed}");
+    }
+}

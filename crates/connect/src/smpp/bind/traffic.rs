@@ -112,13 +112,14 @@ impl Bind<'_> {
                 return moved;
             }
             match link.poll_flush(cx) {
-                Poll::Ready(Ok(())) => moved = true,
+                Poll::Ready(Ok(())) => (moved, self.blocked) = (true, false),
                 Poll::Ready(Err(e)) => {
                     self.lose(&Lost::Io(e));
                     return true;
                 }
                 Poll::Pending => {
                     let back = link.take_back();
+                    self.blocked = true;
                     // they were gated and not written: that was no progress
                     self.monitor.submits.fetch_sub(back.len() as u64, Relaxed);
                     back.into_iter().for_each(|seq| self.flow.unwritten(seq));

@@ -1,6 +1,6 @@
 //! Which contact a receipt is about, and what the receipts of its segments say about the whole of it.
 
-use kairos_connect::channel::id_form;
+use crate::channel::id_form;
 use kairos_model::{ContactId, Disposition, hash::FixedMap};
 use std::collections::VecDeque;
 
