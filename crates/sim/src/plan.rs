@@ -101,6 +101,7 @@ fn campaign(dice: &mut Dice, id: u32, plan: &Plan) -> Campaign {
         cost: Money::micros(COST, Currency::CNY),
         budget: dice.one_in(3).then(|| budget(dice)),
         policy: policy(dice),
+        trigger: None,
         run: RunState::Approved,
     }
 }

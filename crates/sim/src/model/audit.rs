@@ -105,7 +105,7 @@ impl Model {
                 let must = p.out[super::class_index(class)];
                 ensure!(out == must, "no acknowledged opt-out is lost", "{s} {class}: {out}, must be {must}");
             }
-            let (cell, on) = state.map_or((Default::default(), true), |x| (x.cell, x.powered_on()));
+            let (cell, on) = state.map_or((Default::default(), true), |x| (x.cell(), x.powered_on()));
             let same = (cell, !on) == (p.cell, p.power_off);
             ensure!(same, "no acknowledged event is lost", "{s}: {cell} {on}, must be {} {}", p.cell, !p.power_off);
         }
@@ -159,8 +159,8 @@ impl Model {
                     let is = |c: &CampaignClass| state.is_some_and(|s| s.opted_out(*c)) == out;
                     CampaignClass::ALL.iter().filter(|c| class.is_none_or(|x| x == **c)).all(is)
                 }
-                Input::Event(e) => engine.state(e.subscriber).is_some_and(|s| s.cell == e.cell),
-                Input::StartWave(_) | Input::Outcome { .. } | Input::Tick => false,
+                Input::Event(e) => engine.state(e.subscriber).is_some_and(|s| s.cell() == e.cell),
+                Input::StartWave(_) | Input::Outcome { .. } | Input::Events(_) | Input::Past(_) | Input::Tick => false,
             };
             if found {
                 self.in_force(input);

@@ -261,7 +261,8 @@ impl Model {
                 let p = &mut self.people[e.subscriber.0 as usize];
                 (p.cell, p.power_off) = (e.cell, e.kind == EventType::POWER_OFF);
             }
-            Input::StartWave(_) | Input::Outcome { .. } | Input::Tick => {}
+            // no world sends batches or a past yet
+            Input::StartWave(_) | Input::Outcome { .. } | Input::Events(_) | Input::Past(_) | Input::Tick => {}
         }
     }
     fn swap_book(&mut self, id: PlaybookId) {
