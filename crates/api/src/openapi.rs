@@ -3,7 +3,7 @@
 
 use crate::{
     problem::{MEDIA_TYPE, Problem},
-    routes::{audiences, campaigns, records, subscribers, system},
+    routes::{audiences, campaigns, events, records, subscribers, system},
 };
 use utoipa::{
     Modify, OpenApi as _,
@@ -46,6 +46,7 @@ const TOKEN: &str = "token";
         audiences::freeze_audience,
         subscribers::explain_subscriber,
         subscribers::opt_out,
+        events::take_events,
         system::read_kill_switch,
         system::set_kill_switch,
         records::list_audit,
@@ -62,6 +63,7 @@ const TOKEN: &str = "token";
         (name = "audiences", description = "Who satisfies a condition"),
         (name = "tags", description = "What is known of subscribers"),
         (name = "subscribers", description = "One subscriber, by ordinal"),
+        (name = "events", description = "What happens on the network"),
         (name = "imports", description = "What was taken in"),
         (name = "audit", description = "Who did what"),
         (name = "system", description = "For machines")

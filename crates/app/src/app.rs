@@ -5,6 +5,7 @@ use crate::{
     definitions::Definitions,
     dir::DataDir,
     error::{AppError, Context, Kind, Result},
+    events::event_config,
     exports::LIST_ROWS,
     keys,
     library::DirLibrary,
@@ -14,6 +15,7 @@ use crate::{
     tags::load_tags,
 };
 use kairos_catalog::{Campaign, CampaignFilter, CampaignState, Catalog, TenantConfig};
+use kairos_connect::{cloudevents::Decoder, event::EventConfig};
 use kairos_decide::RunState;
 use kairos_engine::{AudienceHash, Engine, EngineConfig, Input, Output, Recovered, StartWave};
 use kairos_journal::{Journal, JournalConfig, RealDisk};
@@ -23,7 +25,7 @@ use kairos_vault::{SystemEntropy, Vault};
 use std::{
     path::{Path, PathBuf},
     sync::{
-        Arc, Mutex, RwLock,
+        Arc, Mutex, OnceLock, RwLock,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
 };
@@ -72,6 +74,8 @@ pub struct App {
     /// The catalogue, and when the first of its lists expires.
     pub(crate) tags: RwLock<(Arc<TagCatalogue>, Option<Timestamp>)>,
     pub(crate) lists_lock: Mutex<()>,
+    pub events: EventConfig,
+    pub(crate) decoder: OnceLock<Decoder>,
     pub vault: Arc<Vault>,
     pub lake: Lake,
     pub catalog: Catalog,
@@ -97,6 +101,7 @@ impl App {
         let mut dir = DataDir::open(&options.data, tenant.tenant_id())?;
         let plan = NumberPlan::new(&tenant.number_plan())
             .or_fail(Kind::Invalid, "tenant", || format!("`{}`: number plan", definitions.shown(tenant_file)))?;
+        let events = event_config(&definitions)?;
         let named = lists::sets(&definitions, &dir.path("lists"), options.clock.now())?;
         let tags = load_tags(&definitions, tenant.currency, named.sets)?;
         let disk = Arc::new(RealDisk);
@@ -144,6 +149,8 @@ impl App {
             plan: Arc::new(plan),
             tags: RwLock::new((Arc::new(tags), named.until)),
             lists_lock: Mutex::default(),
+            events,
+            decoder: OnceLock::new(),
             vault,
             lake,
             catalog,

@@ -4,6 +4,7 @@ use crate::{
     campaigns::{Transport, transport},
     dir::write_atomic,
     error::{AppError, Context, Kind, Result},
+    triggers::{self, Names},
 };
 use kairos_catalog::{self as catalog, CampaignDef, DayWindow, TenantConfig};
 use kairos_decide::{
@@ -29,6 +30,9 @@ pub struct BookCampaign {
     pub run: String,
     /// Whether it keeps its audience from lower priorities.
     pub hold: bool,
+    /// What the names of its trigger stand for.
+    #[serde(default, skip_serializing_if = "Names::is_empty")]
+    pub names: Names,
     pub def: CampaignDef,
 }
 
@@ -153,7 +157,7 @@ impl BookFile {
             budget: Some(Money::micros(def.budget.amount.0, currency)),
             policy: self.policy(def)?,
             run,
-            trigger: None,
+            trigger: triggers::of_book(c)?,
         })
     }
 

@@ -11,7 +11,7 @@ use kairos_catalog::{
 };
 use kairos_decide::Playbook;
 use kairos_engine::{Input, Waterfall};
-use kairos_model::{CampaignId, Channel, PlaybookId, Reason, Timestamp};
+use kairos_model::{CampaignId, Channel, PlaybookId, Reason, Timestamp, WaveNo};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Characters of a name with which a template is checked for its worst case: names are not read for it.
@@ -37,6 +37,13 @@ pub struct Simulation {
     pub waterfall: Waterfall,
     /// Quiet hours or a holiday are on, and until when.
     pub closed: Option<(Reason, Timestamp)>,
+}
+
+fn no_transport(slug: &str, channel: Channel) -> AppError {
+    AppError::unavailable(
+        "no_transport",
+        format!("`{slug}` goes by {channel}, which has no transport in this program yet; nothing was launched"),
+    )
 }
 
 /// How a channel's contacts leave the house.
@@ -84,7 +91,7 @@ impl App {
         if self.is_over(&def) {
             findings.push(Severity::Warning, "/end", format!("the end {} has passed; move it to submit this", def.end));
         }
-        if def.waves.iter().any(|w| w.window != def.waves[0].window) {
+        if def.waves.iter().any(|w| def.waves.first().is_some_and(|first| w.window != first.window)) {
             findings.push(
                 Severity::Error,
                 "/waves",
@@ -106,6 +113,11 @@ impl App {
                 "/channel",
                 format!("{} has no transport in this program yet; it cannot be started", def.channel),
             ),
+        }
+        if let Some(t) = &def.trigger {
+            for (pointer, what) in self.check_trigger(t) {
+                findings.push(Severity::Error, &pointer, what);
+            }
         }
         let mut members = None;
         match self.condition_of(&def) {
@@ -203,21 +215,24 @@ impl App {
         Ok(campaign)
     }
 
-    /// Launches the next wave: freezes its audience, records it, and hands it to the engine.
-    pub async fn start(&self, actor: &Actor, slug: &str) -> Result<(Campaign, WaveStart)> {
+    /// Launches the next wave: freezes its audience, records it, and hands it to the engine. Of a campaign with a trigger
+    /// there is no wave: from here on its events count.
+    pub async fn start(&self, actor: &Actor, slug: &str) -> Result<(Campaign, Option<WaveStart>)> {
         let now = self.now();
         let before = self.catalog.campaign(slug).await.map_err(catalog_error)?;
+        if before.def.trigger.is_some() {
+            if transport(before.def.channel).is_none() {
+                return Err(no_transport(slug, before.def.channel));
+            }
+            let campaign = self.step(actor, slug, Step::Start).await?;
+            self.refresh().await?;
+            return Ok((campaign, None));
+        }
         let launched = self.catalog.waves(slug).await.map_err(catalog_error)?;
         let next =
             before.def.waves.iter().filter(|w| launched.iter().all(|l| l.start.wave.0 != w.no)).min_by_key(|w| w.no);
         if transport(before.def.channel).is_none() {
-            return Err(AppError::unavailable(
-                "no_transport",
-                format!(
-                    "`{slug}` goes by {}, which has no transport in this program yet; nothing was launched",
-                    before.def.channel
-                ),
-            ));
+            return Err(no_transport(slug, before.def.channel));
         }
         let Some(wave) = next else {
             return Err(AppError::conflict(
@@ -265,7 +280,7 @@ impl App {
         let (campaign, _) = self.catalog.launch(actor, slug, start, &self.tenant, now).await.map_err(catalog_error)?;
         self.refresh().await?;
         self.start_in_engine(&campaign, &start).await?;
-        Ok((campaign, start))
+        Ok((campaign, Some(start)))
     }
 
     /// Nothing more is decided or offered until it resumes; within the next commit of the engine.
@@ -329,6 +344,7 @@ impl App {
             holdout_salt,
             run: "running".to_owned(),
             hold: false,
+            names: def.trigger.as_ref().map(|t| self.trigger_names(t)).unwrap_or_default(),
             def,
         });
         file.kill = self.runner().engine().killed();
@@ -353,7 +369,9 @@ impl App {
                 let engine = self.runner().engine();
                 let waves: Vec<_> = engine.waves().into_iter().filter(|w| w.campaign == c.id).collect();
                 let over = c.def.end.instant(&self.zone).is_some_and(|end| self.now() >= end);
-                (over || waves.len() >= c.def.waves.len()) && waves.iter().all(|w| w.sums.is_settled())
+                let launched = c.def.trigger.is_none() && waves.len() >= c.def.waves.len();
+                let moments = engine.sums(c.id, WaveNo::MOMENT).is_none_or(|s| s.is_settled());
+                (over || launched) && moments && waves.iter().all(|w| w.sums.is_settled())
             };
             if done {
                 self.complete(&c.slug).await?;

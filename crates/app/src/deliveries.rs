@@ -15,7 +15,7 @@ use kairos_connect::channel::{
 use kairos_connect::receipts::Ids;
 use kairos_engine::{ContactView, Input, Outcome};
 use kairos_model::{
-    Awake, CampaignId, CampaignVersion, Channel, ContactId, ContactState, Disposition, Reason, Span, SubscriberId,
+    Awake, CampaignId, CampaignVersion, Channel, ContactId, ContactState, Disposition, Reason, SnapshotId, Span, SubscriberId,
     Timestamp, WaveNo, hash::FixedMap, sms,
 };
 use kairos_vault::{SuppressRow, SuppressionCause, Vault};
@@ -39,7 +39,8 @@ pub struct Creatives {
 const LANGUAGE: &str = "language";
 
 /// Creatives are of one wave: its audience and snapshot decide which tag values they show.
-type CreativeKey = (CampaignId, CampaignVersion, WaveNo);
+/// Those of a trigger are of the snapshot of now.
+type CreativeKey = (CampaignId, CampaignVersion, WaveNo, Option<SnapshotId>);
 
 /// Wait after a store could not be read.
 const RETRY_AFTER: Span = Span::secs(5);
@@ -85,7 +86,8 @@ impl ChannelSide {
     }
 
     async fn creatives(&self, campaign: CampaignId, version: CampaignVersion, wave: WaveNo) -> Result<Arc<Creatives>> {
-        let key = (campaign, version, wave);
+        let snapshot = if wave == WaveNo::MOMENT { self.source.snapshot().ok().map(|(id, _)| id) } else { None };
+        let key = (campaign, version, wave, snapshot);
         if let Some(c) = self.creatives.read().unwrap_or_else(PoisonError::into_inner).get(&key) {
             return Ok(c.clone());
         }

@@ -220,7 +220,7 @@ async fn run_wave(
     drop(awake);
     let mut awake = sleep.await;
     let (_, start) = app.start(planner, CAMPAIGN).await?;
-    progress.begin("wave", start.members);
+    progress.begin("wave", start.map_or(0, |s| s.members));
     let ends = def.end.instant(&app.zone).unwrap_or(Timestamp::MAX);
     let mut done = 0;
     loop {

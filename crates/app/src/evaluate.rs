@@ -8,7 +8,7 @@ use kairos_catalog::{Actor, Campaign, CampaignDef, CampaignState};
 use kairos_engine::{Sums, Trail};
 use kairos_insight::{Account, Confidence, Design, Evaluation, Observed, Proportion, account, benefit, evaluate};
 use kairos_model::{
-    CampaignId, Channel, ContactState, Disposition, Money, Span, SubscriberId, Timestamp, Verdict, WaveNo,
+    CampaignId, Channel, ContactId, ContactState, Disposition, Money, Span, SubscriberId, Timestamp, Verdict, WaveNo,
     hash::FixedMap,
 };
 use std::collections::BTreeMap;
@@ -25,6 +25,7 @@ const SEGMENT: &str = "brand";
 #[derive(Clone, Copy, Debug)]
 struct Decided {
     subscriber: SubscriberId,
+    contact: ContactId,
     wave: WaveNo,
     channel: Channel,
     at: Timestamp,
@@ -165,12 +166,14 @@ impl App {
             let engine = self.runner().engine();
             let waves: Vec<(WaveNo, Sums)> =
                 engine.waves().into_iter().filter(|w| w.campaign == campaign).map(|w| (w.wave, w.sums)).collect();
+            let moments = engine.sums(campaign, WaveNo::MOMENT).map(|s| (WaveNo::MOMENT, s));
+            let waves: Vec<(WaveNo, Sums)> = waves.into_iter().chain(moments).collect();
             (waves, engine.trail_from(engine.trail_ends().0).map_err(fail)?)
         };
         let mut first: FixedMap<(u16, u32), Decided> = FixedMap::default();
         for line in lines {
             let (_, trail) = line.map_err(fail)?;
-            let Trail::Decision { record, channel, .. } = trail else { continue };
+            let Trail::Decision { record, channel, contact } = trail else { continue };
             let chosen = match record.verdict {
                 Verdict::Send => true,
                 Verdict::Control | Verdict::Holdout => false,
@@ -179,6 +182,7 @@ impl App {
             if record.campaign == campaign {
                 first.entry((record.wave.0, record.subscriber.0)).or_insert(Decided {
                     subscriber: record.subscriber,
+                    contact,
                     wave: record.wave,
                     channel,
                     at: record.stamp,
@@ -194,8 +198,7 @@ impl App {
         for piece in decided.chunks_mut(MEMBERS_AT_ONCE) {
             let engine = self.runner().engine();
             for d in piece.iter_mut().filter(|d| d.chosen) {
-                let states = engine.state_of(d.subscriber, campaign);
-                if let Some((_, m)) = states.iter().find(|(w, _)| *w == d.wave) {
+                if let Some(m) = engine.contact(d.contact) {
                     d.sent = m.state == ContactState::Sent;
                     d.delivered = d.sent && m.seen.has(Disposition::Delivered);
                     d.replied = d.sent && m.seen.has(Disposition::Replied);
@@ -223,7 +226,9 @@ impl App {
     /// Subscribers by a tag as it was when the first wave was launched, the largest first; who had none is in no segment.
     async fn segments(&self, slug: &str, by: &str, decided: &[Decided]) -> Result<Vec<(String, FixedMap<u32, ()>)>> {
         let waves = self.catalog.waves(slug).await.map_err(catalog_error)?;
-        let Some(snapshot) = waves.first().map(|w| w.start.snapshot) else { return Ok(Vec::new()) };
+        // of a campaign with a trigger there is no wave: its people are as they are now
+        let newest = || self.snapshot().ok().map(|(id, _)| id);
+        let Some(snapshot) = waves.first().map(|w| w.start.snapshot).or_else(newest) else { return Ok(Vec::new()) };
         if self.tags().def(by).is_none() || decided.is_empty() {
             return Ok(Vec::new());
         }

@@ -7,11 +7,11 @@ use crate::{
     error::{AppError, Context, Kind, Result},
     frame,
 };
-use kairos_decide::{Consent, Facts, Listed};
-use kairos_model::{CampaignClass, CampaignId, Channel, SnapshotId, SubscriberId};
+use kairos_decide::{Consent, Facts, Layout, Listed, Matrix, Slot};
+use kairos_model::{CampaignClass, CampaignId, CampaignVersion, Channel, PartyId, SnapshotId, SubscriberId};
 use roaring::RoaringBitmap;
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, path::Path};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 const MAGIC: &[u8; 8] = b"KAIFACT1";
 const CODES: frame::Codes = frame::Codes { missing: "facts_missing", broken: "facts_broken", newer: "facts_newer" };
@@ -36,6 +36,49 @@ pub struct SnapshotFacts {
     pub consent: BTreeMap<(CampaignClass, Channel), Agreement>,
     /// Audiences of approved and running campaigns, frozen at approval.
     pub audiences: BTreeMap<CampaignId, RoaringBitmap>,
+    /// Static bits of the campaigns that have a trigger.
+    triggers: Option<Triggers>,
+}
+
+/// Who satisfies the static part of a campaign's trigger.
+#[derive(Clone, Default, Debug, PartialEq)]
+pub struct TriggerBits {
+    pub campaign: CampaignId,
+    /// Subscribers.
+    pub own: RoaringBitmap,
+    /// Parties; empty where the trigger does not ask for the peer.
+    pub peer: RoaringBitmap,
+    /// A peer of whom nothing is known is let.
+    pub unknown_peer: bool,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+struct Triggers {
+    bits: Vec<TriggerBits>,
+    /// Subscribers and foreign numbers with a row.
+    rows: (u32, u32),
+    matrix: Arc<Matrix>,
+}
+
+impl SnapshotFacts {
+    /// Lays the bits out for a playbook.
+    pub fn set_triggers(&mut self, layout: Layout, bits: Vec<TriggerBits>, rows: (u32, u32)) {
+        if layout.slots().is_empty() {
+            self.triggers = None;
+            return;
+        }
+        let asks_peer = bits.iter().any(|b| b.unknown_peer || !b.peer.is_empty());
+        let mut matrix = Matrix::new(layout, rows.0, if asks_peer { rows.1 } else { 0 });
+        for b in &bits {
+            let Some(slot) = matrix.layout().slot_of(b.campaign) else { continue };
+            matrix.set_own(slot, b.own.iter().map(SubscriberId));
+            matrix.set_peer(slot, b.peer.iter().map(PartyId));
+            if b.unknown_peer {
+                matrix.set_unknown_peer(slot);
+            }
+        }
+        self.triggers = Some(Triggers { bits, rows, matrix: Arc::new(matrix) });
+    }
 }
 
 impl Facts for SnapshotFacts {
@@ -61,6 +104,9 @@ impl Facts for SnapshotFacts {
     fn in_audience(&self, campaign: CampaignId, subscriber: SubscriberId) -> bool {
         self.audiences.get(&campaign).is_some_and(|a| a.contains(subscriber.0))
     }
+    fn matrix(&self) -> Option<&Arc<Matrix>> {
+        self.triggers.as_ref().map(|t| &t.matrix)
+    }
 }
 
 fn listed(list: &RoaringBitmap, subscriber: SubscriberId) -> Listed {
@@ -74,6 +120,17 @@ struct Header {
     tags: Option<u32>,
     /// Name and length in bytes of each bitmap, in order.
     bitmaps: Vec<(String, u64)>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    triggers: Option<TriggerHeader>,
+}
+
+/// How the bits of triggers lie.
+#[derive(Serialize, Deserialize)]
+struct TriggerHeader {
+    /// 64 a word: campaign, version, asks own, asks peer.
+    slots: Vec<Option<(u32, u32, bool, bool)>>,
+    rows: (u32, u32),
+    unknown_peer: Vec<u32>,
 }
 
 impl SnapshotFacts {
@@ -95,7 +152,23 @@ impl SnapshotFacts {
         for (campaign, audience) in &self.audiences {
             bitmaps.push((format!("audience/{}", campaign.0), audience));
         }
+        for b in self.triggers.iter().flat_map(|t| &t.bits) {
+            bitmaps.push((format!("own/{}", b.campaign.0), &b.own));
+            bitmaps.push((format!("peer/{}", b.campaign.0), &b.peer));
+        }
+        let triggers = self.triggers.as_ref().map(|t| TriggerHeader {
+            slots: t
+                .matrix
+                .layout()
+                .slots()
+                .iter()
+                .map(|s| s.map(|s| (s.campaign.0, s.version.0, s.own, s.peer)))
+                .collect(),
+            rows: t.rows,
+            unknown_peer: t.bits.iter().filter(|b| b.unknown_peer).map(|b| b.campaign.0).collect(),
+        });
         let header = Header {
+            triggers,
             id: self.id.0,
             tags: self.tags.map(|t| t.0),
             bitmaps: bitmaps.iter().map(|(name, b)| (name.clone(), b.serialized_size() as u64)).collect(),
@@ -117,10 +190,33 @@ impl SnapshotFacts {
 
     fn parse(header: Header, mut rest: &[u8]) -> Option<Self> {
         let mut facts = Self { id: SnapshotId(header.id), tags: header.tags.map(SnapshotId), ..Self::default() };
+        let mut bits: BTreeMap<u32, TriggerBits> = BTreeMap::new();
         for (name, len) in header.bitmaps {
             let (one, after) = rest.split_at_checked(usize::try_from(len).ok()?)?;
             rest = after;
-            facts.put(&name, RoaringBitmap::deserialize_from(one).ok()?)?;
+            let bitmap = RoaringBitmap::deserialize_from(one).ok()?;
+            match name.split_once('/') {
+                Some((which @ ("own" | "peer"), campaign)) => {
+                    let id: u32 = campaign.parse().ok()?;
+                    let b = bits.entry(id).or_default();
+                    b.campaign = CampaignId(id);
+                    *(if which == "own" { &mut b.own } else { &mut b.peer }) = bitmap;
+                }
+                _ => facts.put(&name, bitmap)?,
+            }
+        }
+        if let Some(t) = header.triggers {
+            for id in &t.unknown_peer {
+                bits.get_mut(id)?.unknown_peer = true;
+            }
+            let slot = |(campaign, version, own, peer)| Slot {
+                campaign: CampaignId(campaign),
+                version: CampaignVersion(version),
+                own,
+                peer,
+            };
+            let slots = t.slots.into_iter().map(|s| s.map(slot)).collect();
+            facts.set_triggers(Layout::from_slots(slots), bits.into_values().collect(), t.rows);
         }
         Some(facts)
     }

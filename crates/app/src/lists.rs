@@ -113,6 +113,23 @@ impl App {
         sets(&self.definitions, &self.lists_folder(), at)
     }
 
+    /// Members of a list that is in force: ordinals of an own list, parties of a peer list.
+    pub(crate) fn list_members(&self, id: &str, kind: ListKind) -> Result<RoaringBitmap> {
+        let last = versions(&self.lists_folder())?.remove(id).and_then(|v| v.last().copied());
+        let Some(last) = last else {
+            return Err(AppError::not_found("list", format!("there is no list `{id}`; kairos list show names them")));
+        };
+        let (head, body) = load(&file_of(&self.lists_folder(), id, last))?;
+        if head.kind != kind {
+            return Err(AppError::invalid("list_kind", format!("`{id}` is a list of the other kind ({:?})", head.kind)));
+        }
+        if let Some(t) = head.expires.filter(|&t| t <= self.now()) {
+            return Err(AppError::invalid("list_expired", format!("the list `{id}` expired at {t}; load it again")));
+        }
+        RoaringBitmap::deserialize_from(&body[..])
+            .or_fail(Kind::Failure, CODES.broken, || format!("the list `{id}` does not read as a set"))
+    }
+
     /// Reads a file of numbers into a new version of a list, whole or not at all.
     pub fn load_list(&self, what: LoadList, layout: &Layout, path: &Path, progress: &dyn Progress) -> Result<Loaded> {
         let started = std::time::Instant::now();

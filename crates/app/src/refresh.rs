@@ -4,9 +4,10 @@ use crate::{
     app::{App, catalog_error},
     books::{BookCampaign, BookFile},
     error::{Context, Kind, Result},
-    facts::{Agreement, SnapshotFacts},
+    facts::{Agreement, SnapshotFacts, TriggerBits},
 };
 use kairos_catalog::{Campaign, CampaignDef, CampaignState};
+use kairos_decide::Layout;
 use kairos_engine::Input;
 use kairos_model::{CampaignClass, Channel, PlaybookId, SnapshotId, Span, SubscriberId, Timestamp};
 
@@ -22,13 +23,14 @@ impl App {
     pub async fn refresh(&self) -> Result<()> {
         let mut in_force = self.in_force.lock().await;
         let (mut inputs, mut next) = (Vec::new(), InForce::default());
-        let facts = self.build_facts(in_force.facts.as_ref()).await?;
+        let mut book = self.build_book().await?;
+        let (layout, bits) = self.trigger_bits(&book)?;
+        let facts = self.build_facts(in_force.facts.as_ref(), layout, bits).await?;
         if let Some(facts) = facts {
             facts.save(self.library.facts_folder())?;
             inputs.push(Input::SwapFacts(facts.id));
             next.facts = Some(facts);
         }
-        let mut book = self.build_book().await?;
         let same = in_force.book.as_ref().is_some_and(|b| BookFile { id: b.id, ..book.clone() } == *b);
         if !same {
             book.id = self.library.next_book()?.0;
@@ -68,6 +70,7 @@ impl App {
                 holdout_salt,
                 run: run.to_owned(),
                 hold: run != "stopped" && self.holds(&c.def, now),
+                names: c.def.trigger.as_ref().map(|t| self.trigger_names(t)).unwrap_or_default(),
                 def: c.def,
             });
         }
@@ -93,7 +96,12 @@ impl App {
     }
 
     /// Facts as the stores say now; `None` if they are those in force.
-    async fn build_facts(&self, current: Option<&SnapshotFacts>) -> Result<Option<SnapshotFacts>> {
+    async fn build_facts(
+        &self,
+        current: Option<&SnapshotFacts>,
+        layout: Layout,
+        bits: Vec<TriggerBits>,
+    ) -> Result<Option<SnapshotFacts>> {
         let now = self.now();
         let mut facts = SnapshotFacts { tags: self.newest_snapshot()?.map(|s| s.id()), ..SnapshotFacts::default() };
         let everyone = 0..self.vault.stats().subscribers;
@@ -140,6 +148,8 @@ impl App {
                 }
             }
         }
+        let stats = self.vault.stats();
+        facts.set_triggers(layout, bits, (stats.subscribers, stats.foreign));
         if let Some(current) = current {
             facts.id = current.id;
             if facts == *current {

@@ -21,6 +21,15 @@ impl App {
         fields: &[String],
     ) -> Result<BTreeMap<String, FixedMap<u32, String>>> {
         let mut all: BTreeMap<String, FixedMap<u32, String>> = BTreeMap::new();
+        if wave == WaveNo::MOMENT {
+            // anybody's event may come next: the values of all, by the snapshot of now
+            let (snapshot, _) = self.snapshot()?;
+            for field in fields {
+                let values = self.texts(snapshot, field, None)?;
+                all.insert(field.clone(), values.into_iter().map(|(s, v)| (s.0, v)).collect());
+            }
+            return Ok(all);
+        }
         let waves = self.catalog.waves(slug).await.map_err(catalog_error)?;
         for wave in waves.into_iter().filter(|w| w.start.wave == wave) {
             let audience =

@@ -5,6 +5,7 @@ use crate::{
     forms::{DayTime, DayWindow, LocalTime},
     read::escape,
     tenant::{ContactPolicy, TenantConfig},
+    trigger::TriggerDef,
 };
 use kairos_model::{CampaignClass, Channel};
 use serde::{Deserialize, Serialize};
@@ -280,10 +281,55 @@ fn dates(f: &mut Findings, def: &CampaignDef, tenant: &TenantConfig) {
     }
 }
 
+/// What can be judged of a trigger without knowing events, areas and lists.
+fn trigger(f: &mut Findings, t: &TriggerDef, policy: &ContactPolicy) {
+    if let Some(e) = &t.earlier
+        && e.count.is_some() == !e.sequence.is_empty()
+    {
+        f.error("/trigger/earlier", "give a count or a sequence, one of them");
+    }
+    if let Some(then) = &t.then {
+        let given = [then.wait.is_some(), then.dwell.is_some(), then.absence.is_some()];
+        if given.iter().filter(|g| **g).count() != 1 {
+            f.error("/trigger/then", "give wait, dwell or absence, one of them");
+        }
+        if then.dwell.is_some() && t.on.area.is_none() {
+            f.error("/trigger/then/dwell", "a dwell is in an area; name it in /trigger/on/area");
+        }
+    }
+    if let Some(p) = &t.peer
+        && p.list.is_none()
+        && p.not_list.is_none()
+        && p.condition.is_none()
+    {
+        f.error("/trigger/peer", "say what must hold of the peer: list, not_list or condition");
+    }
+    for (i, w) in t.windows.iter().enumerate() {
+        let at = format!("/trigger/windows/{i}");
+        if policy.quiet_hours.iter().any(|q| covers(q, w)) {
+            f.error(&at, format!("the window {w} lies inside the quiet hours: nothing could ever be sent"));
+        }
+    }
+}
+
+/// Whether every minute of `inner` is in `outer`.
+fn covers(outer: &DayWindow, inner: &DayWindow) -> bool {
+    let has = |w: &DayWindow, m: u16| {
+        let (from, to) = (w.from.minutes() % 1440, w.to.minutes() % 1440);
+        if from < to { (from..to).contains(&m) } else { m >= from || m < to }
+    };
+    (0..1440).filter(|&m| has(inner, m)).all(|m| has(outer, m))
+}
+
 fn waves(f: &mut Findings, def: &CampaignDef, tenant: &TenantConfig, policy: &ContactPolicy) {
     let max = usize::from(tenant.limits.waves_max);
-    if def.waves.is_empty() {
-        f.error("/waves", "a campaign needs at least one wave");
+    if let Some(t) = &def.trigger {
+        if !def.waves.is_empty() {
+            f.error("/waves", "a campaign has waves or a trigger, not both; make two campaigns");
+        }
+        trigger(f, t, policy);
+    } else if def.waves.is_empty() {
+        f.error("/waves", "a campaign needs a wave or a trigger");
     } else if def.waves.len() > max {
         f.error("/waves", format!("{} waves, more than the {max} allowed", def.waves.len()));
     }

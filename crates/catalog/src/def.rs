@@ -4,6 +4,7 @@ use crate::{
     canonical::{self, ContentHash},
     forms::{Amount, DayWindow, Lang, LocalTime, Name, Share, listed, text},
     read::{self, ReadError},
+    trigger::TriggerDef,
 };
 use kairos_model::{CampaignClass, Channel, Currency, WaveNo};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
@@ -38,7 +39,12 @@ pub struct CampaignDef {
     /// Most segments that the longest rendering of a creative may take.
     #[serde(default = "default_segments")]
     pub max_segments: u8,
+    /// When, in passes over the audience. Empty for a campaign with a trigger.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub waves: Vec<WaveDef>,
+    /// When, on an event of somebody in the audience.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trigger: Option<TriggerDef>,
     #[serde(default)]
     pub control: Control,
     /// Whether the tenant's global holdout is left out of this campaign too.

@@ -22,6 +22,7 @@ pub mod read;
 pub mod state;
 mod store;
 pub mod tenant;
+mod trigger;
 pub mod users;
 
 pub use canonical::{ContentHash, canonical};
@@ -41,5 +42,8 @@ pub use store::{
 pub use tenant::{
     ChannelConfig, ContactPolicy, HoldoutConfig, HoldoutPeriod, Holiday, Numbers, Policies, Replies, TenantConfig,
     TenantError, UnknownConsent, same_reply,
+};
+pub use trigger::{
+    AbsenceDef, EarlierDef, EventFilter, Lasting, PeerDef, Role, ThenDef, TriggerDef,
 };
 pub use users::{Actor, Random, SEED_USERS, Token, User};

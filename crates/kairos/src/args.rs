@@ -72,6 +72,9 @@ pub enum Command {
     /// Campaigns: check, submit, approve, start, pause, resume, stop, simulate, report
     #[command(subcommand)]
     Campaign(CampaignCommand),
+    /// Events of the network
+    #[command(subcommand)]
+    Event(EventCommand),
     /// Contacts that go out as files, and those whose answer is lost
     #[command(subcommand)]
     Contact(ContactCommand),
@@ -184,6 +187,17 @@ pub struct LoadList {
 pub enum ListKind {
     Own,
     Peer,
+}
+
+#[derive(Subcommand, Debug)]
+pub enum EventCommand {
+    /// Take the CloudEvents of a file: one JSON object, or an array of them
+    Inject {
+        /// `-` reads standard input; not through a serving process
+        file: PathBuf,
+    },
+    /// All event types with their fields
+    Types,
 }
 
 #[derive(Subcommand, Debug)]

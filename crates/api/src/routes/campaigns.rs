@@ -211,7 +211,7 @@ pub async fn withdraw_campaign(
     .await
 }
 
-/// Launch the next wave: its audience is frozen and handed to the engine
+/// Launch the next wave: its audience is frozen and handed to the engine. Of a campaign with a trigger: its events count
 #[utoipa::path(post, path = "/v1/campaigns/{id}/start", tag = "campaigns", request_body = Option<Empty>,
     params(("id" = String, Path, description = "The campaign's id")),
     responses((status = 200, body = Launched)))]
@@ -219,7 +219,7 @@ pub async fn start_campaign(State(context): State<Context>, Slug(slug): Slug, ef
     run(&context, effect, move |app, actor, _| async move {
         let (_, start) = app.start(&actor, &slug).await?;
         let campaign = app.catalog.campaign(&slug).await?;
-        let launched = Launched { campaign: view(&app, &campaign).await?, wave: start.wave.0 };
+        let launched = Launched { campaign: view(&app, &campaign).await?, wave: start.map(|s| s.wave.0) };
         Ok(Answer::ok(&launched)?.tagged(etag(campaign.revision)))
     })
     .await

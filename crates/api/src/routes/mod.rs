@@ -2,6 +2,7 @@
 
 pub mod audiences;
 pub mod campaigns;
+pub mod events;
 pub mod lists;
 pub mod records;
 pub mod subscribers;
@@ -24,6 +25,9 @@ use axum::{
 };
 use kairos_app::App;
 use std::sync::Arc;
+
+/// A batch of events is larger than any other body.
+const EVENTS_BYTES_MAX: usize = kairos_app::EVENTS_BYTES_MAX;
 
 /// The whole API over one open data directory. Needs a tokio runtime with time.
 pub fn router(app: Arc<App>) -> Router {
@@ -50,6 +54,7 @@ pub(crate) fn with_context(context: Context) -> Router {
         .route("/v1/audiences", post(audiences::freeze_audience))
         .route("/v1/subscribers/{ordinal}/explanation", get(subscribers::explain_subscriber))
         .route("/v1/opt-outs", post(subscribers::opt_out))
+        .route("/v1/events", post(events::take_events).layer(DefaultBodyLimit::max(EVENTS_BYTES_MAX)))
         .route("/v1/kill-switch", get(system::read_kill_switch).post(system::set_kill_switch))
         .route("/v1/audit", get(records::list_audit))
         .route("/v1/audit/verification", get(records::verify_audit))

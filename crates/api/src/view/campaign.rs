@@ -75,8 +75,8 @@ pub struct Wave {
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Launched {
     pub campaign: Campaign,
-    /// The number of the launched wave.
-    pub wave: u16,
+    /// The number of the launched wave; null for a campaign with a trigger.
+    pub wave: Option<u16>,
 }
 
 /// What the approver read.

@@ -35,7 +35,13 @@ pub struct CampaignDefinition {
     #[schema(default = 2)]
     #[serde(default)]
     pub max_segments: Option<u8>,
+    /// Empty, or absent, for a campaign with a trigger.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub waves: Vec<WaveDefinition>,
+    /// On an event of somebody in the audience; docs/reference/triggers.md says its fields.
+    #[schema(value_type = Option<Object>)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trigger: Option<serde_json::Value>,
     #[serde(default)]
     pub control: Option<Control>,
     /// Whether the tenant's global holdout is left out; true by default.

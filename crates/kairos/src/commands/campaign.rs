@@ -43,6 +43,13 @@ pub async fn run(app: &App, command: &CampaignCommand, context: &Context<'_>) ->
         CampaignCommand::Start { id } => {
             let actor = actor().await?;
             let (c, start) = app.start(&actor, id).await?;
+            let Some(start) = start else {
+                return Ok(Output::either(
+                    context.json,
+                    || json!({"campaign": view(&c)}),
+                    || format!("{} runs: from here on its events count", c.slug),
+                ));
+            };
             Ok(Output::either(
                 context.json,
                 || json!({"campaign": view(&c), "wave": start.wave.0, "members": start.members, "audience": start.audience.to_string()}),

@@ -5,6 +5,7 @@ mod audience;
 mod audit;
 mod campaign;
 mod contact;
+mod event;
 mod explain;
 mod import;
 mod kill;
@@ -51,6 +52,7 @@ pub async fn run(app: &Arc<App>, command: &Command, context: &Context<'_>) -> Re
         Command::Audience(args) => tokio::task::block_in_place(|| audience::run(app, args, context)),
         Command::Campaign(args) => campaign::run(app, args, context).await,
         Command::List(args) => list::run(app, args, context).await,
+        Command::Event(args) => event::run(app, args, context).await,
         Command::Contact(args) => contact::run(app, args, context).await,
         Command::KillSwitch(args) => kill::run(app, args, context).await,
         Command::Explain(args) => explain::run(app, args, context).await,

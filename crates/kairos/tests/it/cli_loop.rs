@@ -25,14 +25,14 @@ impl Population for Silent {
 }
 
 /// A tenant that is open at any hour, with a planner and an approver.
-struct Shop {
-    t: Tenant,
-    alice: String,
-    bob: String,
+pub struct Shop {
+    pub t: Tenant,
+    pub alice: String,
+    pub bob: String,
 }
 
 impl Shop {
-    fn open() -> Self {
+    pub fn open() -> Self {
         let t = Tenant::loaded();
         always_open(&t);
         let token = |name: &str, role: &str| {
@@ -42,7 +42,7 @@ impl Shop {
         let (alice, bob) = (token("alice", "planner"), token("bob", "approver"));
         Self { t, alice, bob }
     }
-    fn json(&self, args: &[&str]) -> Value {
+    pub fn json(&self, args: &[&str]) -> Value {
         self.t.json(&[&["--definitions", "definitions"], args].concat())
     }
     /// Submits, approves and starts a campaign whose audience is large; its members.
@@ -58,7 +58,7 @@ impl Shop {
         let started = self.json(&["--token", &self.alice, "campaign", "start", "ring-back-tone"]);
         started["members"].as_u64().unwrap()
     }
-    fn report(&self) -> Value {
+    pub fn report(&self) -> Value {
         let r = self.json(&["campaign", "report", "ring-back-tone"]);
         assert_eq!(r["adds_up"], true, "{r:#}");
         r
@@ -69,13 +69,13 @@ impl Shop {
     }
 }
 
-fn centre(runtime: &tokio::runtime::Runtime, change: impl FnOnce(&mut SmscConfig)) -> Smsc {
+pub fn centre(runtime: &tokio::runtime::Runtime, change: impl FnOnce(&mut SmscConfig)) -> Smsc {
     let mut config = SmscConfig::new(Arc::new(SystemClock), 1);
     change(&mut config);
     runtime.block_on(Smsc::start(config, Arc::new(Silent))).unwrap()
 }
 
-fn runtime() -> tokio::runtime::Runtime {
+pub fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()
 }
 

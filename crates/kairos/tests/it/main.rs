@@ -8,6 +8,7 @@ mod cli_import;
 mod cli_lists;
 mod cli_loop;
 mod cli_privacy;
+mod cli_triggers;
 mod demo;
 mod kill;
 mod world;
