@@ -201,3 +201,45 @@ fn names_are_found_by_index_and_the_truth_is_the_same_in_two_runs() {
     assert_eq!(truth(&a), truth(&b));
     assert_eq!(Index::of_key(&Index(1_999).key()), Some(Index(1_999)));
 }
+
+#[test]
+fn the_new_libraries_tell_a_coherent_story() {
+    let p = province(11, 4_000);
+    let rows = |file: FileKind| -> Vec<Vec<String>> {
+        read(&p, file).0.lines().map(|l| l.split(',').map(str::to_owned).collect()).collect()
+    };
+    let ids = |file: FileKind| {
+        let all = rows(file);
+        let n = all.iter().map(|r| r[0].clone()).collect::<BTreeSet<_>>().len();
+        (n, all)
+    };
+    for file in [FileKind::Payments, FileKind::Content, FileKind::WebVisits, FileKind::PageViews, FileKind::Devices] {
+        let (n, all) = ids(file);
+        assert_eq!(n, all.len(), "{file:?}: an id is one row's");
+    }
+    // what is paid is in the balance afterwards
+    let whole = |cell: &str| money::parse_micros(cell).unwrap();
+    assert!(rows(FileKind::Payments).iter().all(|r| whole(&r[6]) > 0 && whole(&r[7]) >= whole(&r[6])));
+    // a title has one creator and one genre
+    let mut titles: BTreeMap<String, (String, String)> = BTreeMap::new();
+    for r in rows(FileKind::Content) {
+        let known = titles.entry(r[4].clone()).or_insert_with(|| (r[5].clone(), r[6].clone()));
+        assert_eq!((&known.0, &known.1), (&r[5], &r[6]), "{r:?}");
+    }
+    assert!(titles.len() > 500, "{}", titles.len());
+    // the title that rises is used three times as often in the last month as in both before
+    let rising = |from: &str, to: &str| {
+        rows(FileKind::Content).iter().filter(|r| r[4] == "m107" && r[2].as_str() >= from && r[2].as_str() < to).count()
+    };
+    let (before, after) = (rising("2025-12-01", "2026-02-01"), rising("2026-02-01", "2026-03-01"));
+    assert!(after > 3 * before, "{before} {after}");
+    // a visit to our pages has its steps in order, and an order is the last of them
+    let mut last = (String::new(), String::new(), 0, false);
+    for r in rows(FileKind::PageViews) {
+        let (who, visit, step) = (r[1].clone(), r[4].clone(), r[5].parse::<u32>().unwrap());
+        let same = last.0 == who && last.1 == visit;
+        assert_eq!(step, if same { last.2 + 1 } else { 1 }, "{r:?}");
+        assert!(!(same && last.3), "{r:?}");
+        last = (who, visit, step, r[6] == "done");
+    }
+}
