@@ -9,7 +9,7 @@ STAGE = $(CARGO_TARGET_DIR)/ci/xtask stage
 DATA ?=
 ONCE ?=
 
-.PHONY: help build demo test tools bench bench-truth bench-numbers fmt
+.PHONY: help build demo test tools bench bench-truth bench-numbers bench-events fmt
 
 help:
 	@echo "make demo    build, then run the whole loop on a synthetic province (ONCE=1 ends after the report)"
@@ -37,13 +37,16 @@ test: tools
 	$(STAGE) tests cargo test --locked --profile ci --workspace
 
 # Headline figures; not a part of `make test`. Each prints a table and one JSON line.
-bench: bench-truth bench-numbers
+bench: bench-truth bench-numbers bench-events
 
 bench-truth:
 	cargo run --locked --quiet --profile bench-o3 -p kairos-bench-truth -- $(or $(CAMPAIGNS),1000) $(or $(SEED),1)
 
 bench-numbers:
 	cargo run --locked --quiet --profile bench-o3 -p kairos-bench-numbers
+
+bench-events:
+	cargo run --locked --quiet --profile bench-o3 -p kairos-connect --example event_rate
 
 fmt:
 	cargo fmt --all
