@@ -454,3 +454,52 @@ fn a_read_that_fails_is_tried_again() {
         assert!(seen.iter().copied().eq(0..29_999), "{fails:?}");
     }
 }
+
+/// The same on the machine's own disk: packed files, a restart in the middle, and what is left in which directory.
+#[test]
+fn on_a_real_disk_a_folder_is_read_once() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let inbox = dir.path().join("in");
+    std::fs::create_dir_all(&inbox).expect("made");
+    let packed = zstd::encode_all(rows(1, 6).as_bytes(), 1).expect("memory");
+    std::fs::write(inbox.join("a.txt"), &packed).expect("written");
+    std::fs::write(inbox.join("b.txt"), rows(6, 9)).expect("written");
+    std::fs::write(inbox.join("c.txt"), &packed).expect("written");
+    let config = FolderConfig {
+        inbox: inbox.clone(),
+        state: dir.path().join("state"),
+        suffixes: Vec::new(),
+        stable_for: Span::ZERO,
+    };
+    let open = |committed| {
+        let options = EventOptions { batch_records: 2, ..event_options() };
+        let layout = event_layout(LAYOUT);
+        FolderSource::open(Arc::new(kairos_journal::RealDisk), config.clone(), layout, options, committed)
+            .expect("opens")
+    };
+    let (mut committed, mut seen, mut aside) = (0, Vec::new(), Vec::new());
+    'lives: for _ in 0..20 {
+        let mut source = open(committed);
+        // each life ends after two batches
+        for _ in 0..2 {
+            loop {
+                match source.poll(at(0)).expect("a disk") {
+                    Polled::Batch(batch) => {
+                        seen.extend(batch.events.iter().map(|e| e.offset));
+                        committed = batch.next;
+                        source.commit(committed);
+                        break;
+                    }
+                    Polled::AwaitCommit { .. } => source.commit(committed),
+                    Polled::Aside(a) => aside.push((a.name, a.report)),
+                    Polled::Idle { .. } => break 'lives,
+                }
+            }
+        }
+    }
+    assert_eq!(seen, (0..8).collect::<Vec<_>>());
+    let repeated = "the same content was read before (a file in `done` has its mark): it is not read again";
+    assert_eq!(aside, [("c.txt".to_owned(), repeated.to_owned())]);
+    let count = |name: &str| std::fs::read_dir(inbox.join(name)).expect("there").count();
+    assert_eq!((count("done"), count("aside")), (2, 2));
+}
