@@ -11,7 +11,7 @@ ONCE ?=
 SEED ?=
 SEEDS ?=
 
-.PHONY: help build demo test tools soak soak-mutants bench bench-truth bench-numbers fmt
+.PHONY: help build demo test tools soak soak-mutants bench bench-truth bench-numbers bench-events fmt
 
 help:
 	@echo "make demo    build, then run the whole loop on a synthetic province (ONCE=1 ends after the report)"
@@ -54,13 +54,16 @@ soak-mutants:
 	$(CARGO_TARGET_DIR)/ci/soak mutants $(MUTANTS)
 
 # Headline figures; not a part of `make test`. Each prints a table and one JSON line.
-bench: bench-truth bench-numbers
+bench: bench-truth bench-numbers bench-events
 
 bench-truth:
 	cargo run --locked --quiet --profile bench-o3 -p kairos-bench-truth -- $(or $(CAMPAIGNS),1000) $(or $(SEED),1)
 
 bench-numbers:
 	cargo run --locked --quiet --profile bench-o3 -p kairos-bench-numbers
+
+bench-events:
+	cargo run --locked --quiet --profile bench-o3 -p kairos-connect --example event_rate
 
 fmt:
 	cargo fmt --all

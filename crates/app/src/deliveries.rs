@@ -15,8 +15,8 @@ use kairos_connect::channel::{
 use kairos_connect::receipts::Ids;
 use kairos_engine::{ContactView, Input, Outcome};
 use kairos_model::{
-    Awake, CampaignId, CampaignVersion, Channel, ContactId, ContactState, Disposition, Reason, SnapshotId, Span, SubscriberId,
-    Timestamp, WaveNo, hash::FixedMap, sms,
+    Awake, CampaignId, CampaignVersion, Channel, ContactId, ContactState, Disposition, Reason, SnapshotId, Span,
+    SubscriberId, Timestamp, WaveNo, hash::FixedMap, sms,
 };
 use kairos_vault::{SuppressRow, SuppressionCause, Vault};
 use std::{

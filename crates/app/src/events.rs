@@ -67,9 +67,9 @@ impl App {
                 .collect();
         let look = |name: &str| given.iter().find(|(n, _)| *n == name).map(|(_, v)| v.as_str());
         let decoder = self.decoder.get_or_init(|| self.decoder());
-        let intake = decoder.decode(body, content_type, &look).map_err(|e: Refusal| {
-            AppError::invalid("cloudevents", e.to_string()).because(e)
-        })?;
+        let intake = decoder
+            .decode(body, content_type, &look)
+            .map_err(|e: Refusal| AppError::invalid("cloudevents", e.to_string()).because(e))?;
         let mut taken = TakenEvents {
             read: intake.batch.read(),
             ignored: intake.batch.ignored(),

@@ -121,7 +121,10 @@ impl App {
         };
         let (head, body) = load(&file_of(&self.lists_folder(), id, last))?;
         if head.kind != kind {
-            return Err(AppError::invalid("list_kind", format!("`{id}` is a list of the other kind ({:?})", head.kind)));
+            return Err(AppError::invalid(
+                "list_kind",
+                format!("`{id}` is a list of the other kind ({:?})", head.kind),
+            ));
         }
         if let Some(t) = head.expires.filter(|&t| t <= self.now()) {
             return Err(AppError::invalid("list_expired", format!("the list `{id}` expired at {t}; load it again")));

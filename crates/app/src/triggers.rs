@@ -43,8 +43,7 @@ struct Compiler<'a> {
 
 /// Compiles; every fault at once.
 pub fn compile(t: &TriggerDef, names: &Names) -> std::result::Result<Trigger, Vec<Fault>> {
-    let mut c =
-        Compiler { events: EventCatalog::standard(), names, areas: BTreeMap::new(), faults: Vec::new() };
+    let mut c = Compiler { events: EventCatalog::standard(), names, areas: BTreeMap::new(), faults: Vec::new() };
     for (name, cells) in &names.areas {
         c.areas.insert(name, Arc::new(CellSet::new(cells.iter().map(|&n| CellId(n)))));
     }
@@ -102,7 +101,9 @@ impl Compiler<'_> {
         if let Some(area) = &f.area {
             match self.areas.get(area.as_str()) {
                 Some(cells) => filter.area = Some(cells.clone()),
-                None => self.fault(&format!("{at}/area"), format!("there is no area `{area}`; `areas/*.toml` names them")),
+                None => {
+                    self.fault(&format!("{at}/area"), format!("there is no area `{area}`; `areas/*.toml` names them"))
+                }
             }
         }
         filter
@@ -200,8 +201,7 @@ impl App {
     fn bits_of(&self, c: &BookCampaign) -> Result<TriggerBits> {
         let (snapshot, _) = self.snapshot()?;
         let own = self.members(snapshot, &self.condition_of(&c.def)?)?;
-        let mut bits =
-            TriggerBits { campaign: CampaignId(c.id), own, peer: RoaringBitmap::new(), unknown_peer: false };
+        let mut bits = TriggerBits { campaign: CampaignId(c.id), own, peer: RoaringBitmap::new(), unknown_peer: false };
         let Some(peer) = c.def.trigger.as_ref().and_then(|t| t.peer.as_ref()) else { return Ok(bits) };
         let stats = self.vault.stats();
         bits.peer = match (&peer.list, &peer.condition) {
@@ -272,10 +272,9 @@ mod tests {
     #[test]
     fn a_trigger_is_compiled_with_its_names() {
         let names = Names { areas: [("campus".to_owned(), vec![7, 9])].into(), ..Names::default() };
-        let t = def(
-            "[on]\nevent = \"call_ended\"\nrole = \"caller\"\nwhere = [\"duration_s >= 30\"]\narea = \"campus\"\n\
-             [then]\nwait = \"5 min\"\npowered_on = true\n",
-        );
+        let t =
+            def("[on]\nevent = \"call_ended\"\nrole = \"caller\"\nwhere = [\"duration_s >= 30\"]\narea = \"campus\"\n\
+             [then]\nwait = \"5 min\"\npowered_on = true\n");
         let t = compile(&t, &names).unwrap();
         assert_eq!((t.on.kind, t.on.flags_all), (EventType::CALL_ENDED, Event::CALLER));
         assert_eq!(t.on.tests, [Test { field: Field::LOW, cmp: Cmp::AtLeast, value: 30 }]);
@@ -285,14 +284,17 @@ mod tests {
 
     #[test]
     fn every_fault_is_named_at_its_place() {
-        let t = def(
-            "[on]\nevent = \"call_endet\"\narea = \"nowhere\"\n[then.absence]\nwithin = \"1 h\"\n\
-             of = { event = \"top_up\", where = [\"amount > five\", \"colour = 1\"] }\n",
-        );
+        let t = def("[on]\nevent = \"call_endet\"\narea = \"nowhere\"\n[then.absence]\nwithin = \"1 h\"\n\
+             of = { event = \"top_up\", where = [\"amount > five\", \"colour = 1\"] }\n");
         let faults: Vec<String> = compile(&t, &Names::default()).unwrap_err().into_iter().map(|f| f.0).collect();
         assert_eq!(
             faults,
-            ["/trigger/on/event", "/trigger/on/area", "/trigger/then/absence/of/where/0", "/trigger/then/absence/of/where/1"]
+            [
+                "/trigger/on/event",
+                "/trigger/on/area",
+                "/trigger/then/absence/of/where/0",
+                "/trigger/then/absence/of/where/1"
+            ]
         );
     }
 }

@@ -284,7 +284,7 @@ fn dates(f: &mut Findings, def: &CampaignDef, tenant: &TenantConfig) {
 /// What can be judged of a trigger without knowing events, areas and lists.
 fn trigger(f: &mut Findings, t: &TriggerDef, policy: &ContactPolicy) {
     if let Some(e) = &t.earlier
-        && e.count.is_some() == !e.sequence.is_empty()
+        && e.count.is_none() == e.sequence.is_empty()
     {
         f.error("/trigger/earlier", "give a count or a sequence, one of them");
     }

@@ -43,7 +43,5 @@ pub use tenant::{
     ChannelConfig, ContactPolicy, HoldoutConfig, HoldoutPeriod, Holiday, Numbers, Policies, Replies, TenantConfig,
     TenantError, UnknownConsent, same_reply,
 };
-pub use trigger::{
-    AbsenceDef, EarlierDef, EventFilter, Lasting, PeerDef, Role, ThenDef, TriggerDef,
-};
+pub use trigger::{AbsenceDef, EarlierDef, EventFilter, Lasting, PeerDef, Role, ThenDef, TriggerDef};
 pub use users::{Actor, Random, SEED_USERS, Token, User};

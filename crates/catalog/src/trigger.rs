@@ -131,7 +131,11 @@ impl std::str::FromStr for Lasting {
             _ => return Err(fault()),
         };
         // a century at most: no arithmetic on it overflows
-        n.checked_mul(seconds).filter(|s| (1..=3_155_760_000).contains(s)).map(kairos_model::Span::secs).map(Self).ok_or_else(fault)
+        n.checked_mul(seconds)
+            .filter(|s| (1..=3_155_760_000).contains(s))
+            .map(kairos_model::Span::secs)
+            .map(Self)
+            .ok_or_else(fault)
     }
 }
 

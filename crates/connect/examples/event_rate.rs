@@ -1,6 +1,6 @@
 //! How many events are decoded in a CPU-second: CloudEvents in batches of 100, and records of two layouts.
 //!
-//! `cargo run --profile bench-o3 -p kairos-connect --example event_rate`: a table and one JSON line. Inputs are made here
+//! `make bench-events`: a table and one JSON line. Inputs are made here
 //! from a fixed seed; times are CPU time of the one thread that decodes.
 
 use kairos_connect::{

@@ -218,106 +218,72 @@ const fn aux(shift: u8, bits: u8) -> Place {
     Place::Aux { shift, bits }
 }
 
-fn standard() -> Vec<EventTypeDef> {
-    use ColumnType::{Int, Money, Text};
-    use EventType as T;
-    const DURATION: Row = ("duration_s", Int, aux(0, 32), false, "时长（秒）", "duration in seconds");
-    const CAUSE: Row = ("cause", Int, aux(32, 16), false, "释放原因", "release cause, the network's own code");
-    const VOLUME: Row = (
-        "volume_kib",
-        Int,
-        aux(32, 32),
-        false,
-        "流量（KiB，上取整）",
-        "volume in KiB, rounded up; the largest value means that or more",
-    );
-    const COUNTRY: Row = ("country", Int, aux(0, 16), false, "国家（MCC）", "mobile country code of the other network");
-    const REACH: Row =
-        ("reach", Int, aux(0, 8), false, "可达方式：1 数据，2 仅短信", "1 reachable for data, 2 for messages only");
-    const AREA: Row = ("area", Text, Place::Tail(0), true, "区域名", "name of the area");
-    let def = |code: T, name: &str, (zh, en): (&str, &str), (needs_cell, has_peer): (bool, bool), rows: &[Row]| {
-        let field = |&(name, kind, place, required, zh, en): &Row| FieldDef {
-            name: name.to_owned(),
-            kind,
-            place,
-            required,
-            zh: zh.to_owned(),
-            en: en.to_owned(),
-        };
-        EventTypeDef {
-            code,
-            name: name.to_owned(),
-            zh: zh.to_owned(),
-            en: en.to_owned(),
-            needs_cell,
-            has_peer,
-            fields: rows.iter().map(field).collect(),
-            cloudevents: Vec::new(),
-        }
+/// One built-in type.
+fn def(code: EventType, name: &str, (zh, en): (&str, &str), traits: (bool, bool), rows: &[Row]) -> EventTypeDef {
+    let field = |&(name, kind, place, required, zh, en): &Row| FieldDef {
+        name: name.to_owned(),
+        kind,
+        place,
+        required,
+        zh: zh.to_owned(),
+        en: en.to_owned(),
     };
-    let (call, own, place) = ((false, true), (false, false), (true, false));
+    let (needs_cell, has_peer) = traits;
+    EventTypeDef {
+        code,
+        name: name.to_owned(),
+        zh: zh.to_owned(),
+        en: en.to_owned(),
+        needs_cell,
+        has_peer,
+        fields: rows.iter().map(field).collect(),
+        cloudevents: Vec::new(),
+    }
+}
+
+use ColumnType::{Int, Money, Text};
+
+const DURATION: Row = ("duration_s", Int, aux(0, 32), false, "时长（秒）", "duration in seconds");
+const CAUSE: Row = ("cause", Int, aux(32, 16), false, "释放原因", "release cause, the network's own code");
+const VOLUME: Row = ("volume_kib", Int, aux(32, 32), false, "流量（KiB，上取整）", "volume in KiB, rounded up");
+const COUNTRY: Row = ("country", Int, aux(0, 16), false, "国家（MCC）", "mobile country code of the other network");
+const REACH: Row = ("reach", Int, aux(0, 8), false, "可达方式：1 数据，2 仅短信", "1 for data, 2 for messages only");
+const AMOUNT: Row = ("amount", Money, aux(0, 64), true, "金额", "amount paid in");
+const BALANCE: Row = ("balance", Money, aux(0, 64), true, "余额", "balance now; may be negative");
+const PRODUCT: Row = ("product", Text, Place::Tail(0), true, "产品编码", "code of the product");
+const HOST: Row = ("host", Text, Place::Tail(0), true, "网站主机名", "host name, as the probe wrote it");
+const TAC: Row = ("tac", Int, aux(0, 32), true, "终端型号码（TAC）", "type allocation code of the new device");
+const AREA: Row = ("area", Text, Place::Tail(0), true, "区域名", "name of the area");
+
+/// (needs a cell, may have a peer).
+const CALL: (bool, bool) = (false, true);
+const OWN: (bool, bool) = (false, false);
+const PLACE: (bool, bool) = (true, false);
+
+fn standard() -> Vec<EventTypeDef> {
+    use EventType as T;
+    let back = "comes into the home network: back home, or a visitor";
+    let away = "goes to another network, or from one to the next";
     vec![
-        def(T::CALL_STARTED, "call_started", ("呼叫开始", "a call begins"), call, &[]),
-        def(T::CALL_ANSWERED, "call_answered", ("呼叫接通", "a call is answered"), call, &[]),
-        def(T::CALL_ENDED, "call_ended", ("通话结束", "a call ends, answered or not"), call, &[DURATION, CAUSE]),
-        def(T::LONG_DISTANCE_IN, "long_distance_in", ("长途来电", "a long-distance call comes in"), call, &[]),
-        def(T::MOVED, "moved", ("位置变化", "the location changes or is confirmed"), place, &[]),
-        def(T::POWER_ON, "power_on", ("开机", "the phone is on the network"), own, &[REACH]),
-        def(T::POWER_OFF, "power_off", ("关机", "the phone is off the network"), own, &[]),
-        def(T::MESSAGE_SENT, "message_sent", ("发送短信", "a message is sent"), call, &[]),
-        def(T::MESSAGE_RECEIVED, "message_received", ("接收短信", "a message is received"), call, &[]),
-        def(T::DATA_SESSION, "data_session", ("数据会话", "a data session ends"), own, &[DURATION, VOLUME]),
-        def(
-            T::ROAMING_IN,
-            "roaming_in",
-            ("漫入", "comes into the home network: back home, or a visitor"),
-            own,
-            &[COUNTRY],
-        ),
-        def(
-            T::ROAMING_OUT,
-            "roaming_out",
-            ("漫出", "goes to another network, or from one to the next"),
-            own,
-            &[COUNTRY],
-        ),
-        def(
-            T::TOP_UP,
-            "top_up",
-            ("充值", "money is paid in"),
-            own,
-            &[("amount", Money, aux(0, 64), true, "金额", "amount paid in")],
-        ),
-        def(
-            T::BALANCE_LOW,
-            "balance_low",
-            ("余额不足", "the balance falls below a threshold"),
-            own,
-            &[("balance", Money, aux(0, 64), true, "余额", "balance now; may be negative")],
-        ),
-        def(
-            T::PRODUCT_USED,
-            "product_used",
-            ("使用产品", "a product is used"),
-            own,
-            &[("product", Text, Place::Tail(0), true, "产品编码", "code of the product")],
-        ),
-        def(
-            T::PAGE_VIEWED,
-            "page_viewed",
-            ("浏览网页", "a page is viewed"),
-            own,
-            &[("host", Text, Place::Tail(0), true, "网站主机名", "host name, as the probe wrote it")],
-        ),
-        def(
-            T::DEVICE_CHANGED,
-            "device_changed",
-            ("更换终端", "the SIM is in another device"),
-            own,
-            &[("tac", Int, aux(0, 32), true, "终端型号码（TAC）", "type allocation code of the new device")],
-        ),
-        def(T::AREA_ENTERED, "area_entered", ("进入区域", "enters a named area"), own, &[AREA]),
-        def(T::AREA_LEFT, "area_left", ("离开区域", "leaves a named area"), own, &[AREA]),
+        def(T::CALL_STARTED, "call_started", ("呼叫开始", "a call begins"), CALL, &[]),
+        def(T::CALL_ANSWERED, "call_answered", ("呼叫接通", "a call is answered"), CALL, &[]),
+        def(T::CALL_ENDED, "call_ended", ("通话结束", "a call ends, answered or not"), CALL, &[DURATION, CAUSE]),
+        def(T::LONG_DISTANCE_IN, "long_distance_in", ("长途来电", "a long-distance call comes in"), CALL, &[]),
+        def(T::MOVED, "moved", ("位置变化", "the location changes or is confirmed"), PLACE, &[]),
+        def(T::POWER_ON, "power_on", ("开机", "the phone is on the network"), OWN, &[REACH]),
+        def(T::POWER_OFF, "power_off", ("关机", "the phone is off the network"), OWN, &[]),
+        def(T::MESSAGE_SENT, "message_sent", ("发送短信", "a message is sent"), CALL, &[]),
+        def(T::MESSAGE_RECEIVED, "message_received", ("接收短信", "a message is received"), CALL, &[]),
+        def(T::DATA_SESSION, "data_session", ("数据会话", "a data session ends"), OWN, &[DURATION, VOLUME]),
+        def(T::ROAMING_IN, "roaming_in", ("漫入", back), OWN, &[COUNTRY]),
+        def(T::ROAMING_OUT, "roaming_out", ("漫出", away), OWN, &[COUNTRY]),
+        def(T::TOP_UP, "top_up", ("充值", "money is paid in"), OWN, &[AMOUNT]),
+        def(T::BALANCE_LOW, "balance_low", ("余额不足", "the balance falls below a threshold"), OWN, &[BALANCE]),
+        def(T::PRODUCT_USED, "product_used", ("使用产品", "a product is used"), OWN, &[PRODUCT]),
+        def(T::PAGE_VIEWED, "page_viewed", ("浏览网页", "a page is viewed"), OWN, &[HOST]),
+        def(T::DEVICE_CHANGED, "device_changed", ("更换终端", "the SIM is in another device"), OWN, &[TAC]),
+        def(T::AREA_ENTERED, "area_entered", ("进入区域", "enters a named area"), OWN, &[AREA]),
+        def(T::AREA_LEFT, "area_left", ("离开区域", "leaves a named area"), OWN, &[AREA]),
     ]
 }
 

@@ -44,17 +44,16 @@ pub struct EventProblem {
 #[utoipa::path(post, path = "/v1/events", tag = "events",
     request_body(content = Object, content_type = "application/cloudevents-batch+json"),
     responses((status = 200, description = "Durable, but for the problems", body = EventsTaken)))]
-pub async fn take_events(
-    State(context): State<Context>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Result<Json<EventsTaken>> {
+pub async fn take_events(State(context): State<Context>, headers: HeaderMap, body: Bytes) -> Result<Json<EventsTaken>> {
     let text = |name: &str| headers.get(name).and_then(|v| v.to_str().ok()).map(str::to_owned);
     let kind = text(header::CONTENT_TYPE.as_str()).unwrap_or_default();
     let taken = context.app.take_cloudevents(&body, &kind, &text).await?;
     if taken.taken == 0 && !taken.problems.is_empty() && taken.problems.len() as u64 == taken.read {
-        let mut failure =
-            Failure::new(StatusCode::UNPROCESSABLE_ENTITY, "events", "none of the events can be read; nothing was taken");
+        let mut failure = Failure::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "events",
+            "none of the events can be read; nothing was taken",
+        );
         failure.errors =
             taken.problems.iter().map(|p| Fault { pointer: p.pointer.clone(), detail: p.detail.clone() }).collect();
         return Err(failure);

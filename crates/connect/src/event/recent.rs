@@ -23,8 +23,8 @@ pub struct Recent {
 }
 
 impl Recent {
-    /// What the HTTP door remembers: a million events cover some seconds of the fastest intake and days of a slow one, in
-    /// about 64 MiB.
+    /// What the HTTP door remembers: senders repeat what was not acknowledged at once, and this is a thousand of the largest
+    /// batches.
     pub const HTTP: usize = 1_000_000;
     /// What one file remembers: probes repeat a record at once or within minutes.
     pub const FILE: usize = 65_536;

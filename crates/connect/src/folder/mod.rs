@@ -47,7 +47,8 @@ pub struct FolderConfig {
     pub stable_for: Span,
 }
 
-/// Why the folder cannot go on. A failed sync is among them: it ends the process, as everywhere.
+/// Why the folder cannot go on. A failed read may be tried again by the next [`FolderSource::poll`], which goes on where it
+/// stood; a failed sync ends the process, as everywhere.
 #[derive(Debug, thiserror::Error)]
 pub enum FolderError {
     #[error("cannot {attempt} `{path}`")]
@@ -100,6 +101,8 @@ pub struct FolderSource {
     ledger: Ledger,
     phase: Phase,
     committed: u64,
+    /// Offset behind the last batch that was handed out.
+    handed: u64,
     /// Size of each file of the inbox, and since when it has it.
     sizes: BTreeMap<String, (u64, Timestamp)>,
     /// Contents read before.
@@ -109,6 +112,8 @@ pub struct FolderSource {
 enum Phase {
     Idle,
     Reading(Box<Reading>),
+    /// The disk failed to give it; it is opened again.
+    Broken(Named),
     /// Read to its end, or as far as it goes: `report` sets it aside.
     Ended {
         file: Named,
@@ -153,7 +158,18 @@ impl FolderSource {
         let names = disk.list(&done).map_err(io("list", &done))?;
         let done = names.iter().filter_map(|n| id_in(n)).collect();
         let sizes = BTreeMap::new();
-        let mut source = Self { disk, config, layout, options, ledger, phase: Phase::Idle, committed, sizes, done };
+        let mut source = Self {
+            disk,
+            config,
+            layout,
+            options,
+            ledger,
+            phase: Phase::Idle,
+            committed,
+            handed: committed,
+            sizes,
+            done,
+        };
         source.recover()?;
         Ok(source)
     }
@@ -184,7 +200,16 @@ impl FolderSource {
                     }
                 },
                 Phase::Reading(reading) => match reading.reader.next() {
-                    Some(Ok(batch)) => return Ok(Polled::Batch(batch)),
+                    Some(Ok(batch)) => {
+                        self.handed = batch.next;
+                        return Ok(Polled::Batch(batch));
+                    }
+                    Some(Err(e)) if by_disk(&e) => {
+                        let file = reading.file.clone();
+                        let path = self.config.inbox.join(&file.name);
+                        self.phase = Phase::Broken(file);
+                        return Err(io("read", &path)(io::Error::other(e)));
+                    }
                     Some(Err(e)) => {
                         let report = format!(
                             "{}\n{} record(s) before it were taken in; records behind it were not.",
@@ -205,6 +230,10 @@ impl FolderSource {
                         self.phase = reading.ended(report);
                     }
                 },
+                Phase::Broken(file) => {
+                    let file = file.clone();
+                    self.resume(file)?;
+                }
                 Phase::Ended { end, .. } if self.committed < *end => return Ok(Polled::AwaitCommit { offset: *end }),
                 Phase::Ended { file, end, report } => {
                     let (file, end, report) = (file.clone(), *end, report.clone());
@@ -265,21 +294,26 @@ impl FolderSource {
         }
         self.ledger = Ledger { base: self.ledger.base, current: Some(file.clone()), finished: None };
         self.ledger.store(&*self.disk, &self.config.state)?;
-        self.start(file, len)
+        self.start(file, len)?;
+        Ok(None)
     }
 
-    /// Opens the current file at the committed offset.
-    fn start(&mut self, file: Named, len: u64) -> Result<Option<Aside>, FolderError> {
+    /// Opens the current file behind what was handed out.
+    fn start(&mut self, file: Named, len: u64) -> Result<(), FolderError> {
         let path = self.config.inbox.join(&file.name);
         let reader = self.disk.open_read(&path).map_err(io("open", &path))?;
         let bytes = Box::new(DiskBytes { reader, at: 0, len });
         let base = self.ledger.base;
-        let opened = EventReader::from_read(bytes, &path, &self.layout, &self.options, base, self.committed);
+        let opened = EventReader::from_read(bytes, &path, &self.layout, &self.options, base, self.handed);
         self.phase = match opened {
             Ok(reader) => Phase::Reading(Box::new(Reading { file, len, reader })),
-            Err(e) => Phase::Ended { file, end: base, report: Some(chain(&e)) },
+            Err(e) if by_disk(&e) => {
+                self.phase = Phase::Broken(file);
+                return Err(io("read", &path)(io::Error::other(e)));
+            }
+            Err(e) => Phase::Ended { file, end: self.handed.max(base), report: Some(chain(&e)) },
         };
-        Ok(None)
+        Ok(())
     }
 
     /// Moves a file out of the inbox. First the intention is synced, so that after a crash it is only completed.
@@ -330,24 +364,28 @@ impl FolderSource {
                 self.done.insert(file.id);
             }
         }
-        let Some(file) = self.ledger.current.clone() else { return Ok(()) };
+        match self.ledger.current.clone() {
+            Some(file) => self.resume(file),
+            None => Ok(()),
+        }
+    }
+
+    /// Goes on with a file that was begun.
+    fn resume(&mut self, file: Named) -> Result<(), FolderError> {
         let path = self.config.inbox.join(&file.name);
-        match identity(&*self.disk, &path) {
-            Ok((id, len)) if id == file.id => {
-                self.start(file, len)?;
-            }
+        let (file, report) = match identity(&*self.disk, &path) {
+            Ok((id, len)) if id == file.id => return self.start(file, len),
             Ok((id, _)) => {
                 let report =
-                    "its content changed while it was read: what was read before stays taken in, the rest is not read"
-                        .to_owned();
-                self.phase = Phase::Ended { file: Named { id, ..file }, end: self.committed, report: Some(report) };
+                    "its content changed while it was read: what was read before stays taken in, the rest is not read";
+                (Named { id, ..file }, report)
             }
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                let report = "it vanished from the inbox while it was read: the rest of it is not read".to_owned();
-                self.phase = Phase::Ended { file, end: self.committed, report: Some(report) };
+                (file, "it vanished from the inbox while it was read: the rest of it is not read")
             }
             Err(cause) => return Err(io("read", &path)(cause)),
-        }
+        };
+        self.phase = Phase::Ended { file, end: self.handed, report: Some(report.to_owned()) };
         Ok(())
     }
 }
@@ -360,6 +398,14 @@ impl Reading {
 
 fn io<'p>(attempt: &'static str, path: &'p Path) -> impl FnOnce(io::Error) -> FolderError + 'p {
     move |cause| FolderError::Io { attempt, path: path.to_path_buf(), cause }
+}
+
+/// Whether the disk failed, which may pass, and not the file.
+fn by_disk(error: &ReadError) -> bool {
+    match error {
+        ReadError::Read { cause, .. } | ReadError::Packed { cause, .. } => cause.raw_os_error().is_some(),
+        _ => false,
+    }
 }
 
 /// An error with its causes.

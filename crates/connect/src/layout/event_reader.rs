@@ -4,7 +4,7 @@ use super::{
     event_map::EventMapper,
     event_spec::EventLayout,
     records::{Next, ReadError, Records, Wanted},
-    reject::Flaw,
+    reject::{Flaw, RejectReason},
     source::Packing,
     spec::Origin,
 };
@@ -47,7 +47,14 @@ pub struct EventReader {
     finished: bool,
     /// Told after the batch that stood before it.
     failed: Option<ReadError>,
+    /// Records read, and how many of them had another number of fields.
+    read: u64,
+    misshapen: u64,
 }
+
+/// So many records must have another number of fields, and the greater part, before the file is said not to fit; some
+/// short rows of a good file are quarantined like any other.
+const MISSHAPEN_MIN: u64 = 10;
 
 impl EventReader {
     /// Opens a record file over any bytes and binds the layout to it. Batches begin with the record at offset `from`.
@@ -81,7 +88,17 @@ impl EventReader {
             bind(layout.clone(), layout.file.names.as_deref(), &records)?
         };
         let from = from.max(base);
-        Ok(Self { records, mapper, options: options.clone(), offset: base, from, finished: false, failed: None })
+        Ok(Self {
+            records,
+            mapper,
+            options: options.clone(),
+            offset: base,
+            from,
+            finished: false,
+            failed: None,
+            read: 0,
+            misshapen: 0,
+        })
     }
 
     /// How the file is packed.
@@ -141,7 +158,8 @@ impl EventReader {
             batch.next += 1;
         }
         *offset = batch.next;
-        if let Err(failed) = records.counted(batch.read(), &batch.rejects) {
+        let counted = records.counted(batch.read(), &batch.rejects);
+        if let Err(failed) = counted.and_then(|()| self.shape(&batch)) {
             self.failed.get_or_insert(failed);
         }
         match self.failed.take() {
@@ -162,6 +180,25 @@ fn map(
     len: usize,
 ) -> Result<(), Flaw> {
     mapper.map(&records.record(len)?, offset, batch)
+}
+
+impl EventReader {
+    /// Whether the records have the layout's fields, by and large.
+    fn shape(&mut self, batch: &EventBatch) -> Result<(), ReadError> {
+        let mut counts = batch.rejects.iter().filter_map(|r| match r.reason {
+            RejectReason::FieldCount { found, expected } => Some((found, expected)),
+            _ => None,
+        });
+        self.read += batch.read();
+        self.misshapen += counts.clone().count() as u64;
+        match counts.next_back() {
+            Some((found, expected)) if self.misshapen >= MISSHAPEN_MIN && self.misshapen * 2 > self.read => {
+                let (path, layout) = (self.records.path.clone(), self.records.layout.clone());
+                Err(ReadError::Shape { path, layout, rows: self.misshapen, of: self.read, expected, found })
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 impl Iterator for EventReader {

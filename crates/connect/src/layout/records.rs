@@ -56,6 +56,10 @@ pub enum ReadError {
     Encoding { path: PathBuf, layout: String, encoding: &'static str, detail: String, remedy: String },
     #[error("the header of `{path}` is {what}; {remedy}")]
     Header { path: PathBuf, what: String, remedy: &'static str },
+    #[error(
+        "{rows} of the first {of} records of `{path}` do not have the {expected} fields of layout `{layout}`, the last of them has {found}: is it the layout of these files, and `names` and `fields` in [file] those of this vendor?"
+    )]
+    Shape { path: PathBuf, layout: String, rows: u64, of: u64, expected: usize, found: usize },
     #[error("layout `{layout}` is for Parquet files, which the lake reads; `{path}` was opened as text")]
     Parquet { path: PathBuf, layout: String },
 }

@@ -1,7 +1,11 @@
 //! The record files of real tables, read by the layouts that ship, give the events that were written down beside them.
 
 use crate::event_kit::{event_layout, event_options, event_reader, outcomes, shipped};
-use kairos_connect::{event::EventBatch, layout::EventOptions};
+use kairos_connect::{
+    event::{EventBatch, parse_events},
+    layout::EventOptions,
+};
+use kairos_model::{EventCatalog, FieldDef};
 use std::{fs, path::PathBuf};
 
 const TABLES: [(&str, &str); 7] = [
@@ -63,4 +67,26 @@ fn a_reading_that_is_taken_up_again_loses_and_repeats_nothing() {
             }
         }
     }
+}
+
+/// `docs/reference/events.md` lists every built-in type as the catalogue has it, and its example is read.
+#[test]
+fn the_reference_lists_every_type() {
+    let page = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/events.md");
+    let text = fs::read_to_string(&page).expect("the reference is there");
+    for t in EventCatalog::standard().types() {
+        let needs = if t.needs_cell { "needed" } else { "may be" };
+        let peer = if t.has_peer { "may be" } else { "–" };
+        let field = |f: &FieldDef| {
+            let needed = if f.required { ", needed" } else { "" };
+            format!("`{}` ({}{needed}) {} / {}", f.name, f.kind.name(), f.zh, f.en)
+        };
+        let fields = t.fields.iter().map(field).collect::<Vec<_>>().join("; ");
+        let fields = if fields.is_empty() { "–" } else { &fields };
+        let row = format!("| {} | `{}` | {} | {} | {needs} | {peer} | {fields} |", t.code.0, t.name, t.zh, t.en);
+        assert!(text.contains(&row), "missing: {row}");
+    }
+    let example = text.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("an example");
+    let config = parse_events(example, &page).unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!((config.catalog.types().len(), config.circles.list().len()), (20, 1));
 }

@@ -9,11 +9,18 @@ use kairos_connect::{
 };
 use kairos_model::{
     Span, Timestamp,
-    disk::Disk,
+    disk::{Disk, DiskFile, DiskReader},
     hash::salted,
     mem_disk::{Fault, MemDisk},
 };
-use std::{io::Write as _, path::Path, sync::Arc};
+use std::{
+    io::{self, Write as _},
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 const LAYOUT: &str = r#"
 id = "probe"
@@ -348,4 +355,151 @@ fn whatever_stops_nothing_is_lost_and_nothing_comes_twice() {
         assert!(listed(&disk, "done").len() <= 3 * "a.txt~0123456789abcdef".len() + 2);
     }
     assert!(crashes > 600, "{crashes}");
+}
+
+/// A disk whose reads fail now and then, as a network file system's do.
+struct Shaky {
+    disk: MemDisk,
+    reads: Arc<AtomicU64>,
+    /// Reads that fail.
+    fails: Vec<u64>,
+}
+
+struct ShakyReader(Box<dyn DiskReader>, Arc<AtomicU64>, Vec<u64>);
+
+impl DiskReader for ShakyReader {
+    fn read_exact_at(&self, offset: u64, bytes: &mut [u8]) -> io::Result<()> {
+        match self.2.contains(&self.1.fetch_add(1, Ordering::Relaxed)) {
+            true => Err(io::Error::from_raw_os_error(5)),
+            false => self.0.read_exact_at(offset, bytes),
+        }
+    }
+}
+
+impl Disk for Shaky {
+    fn open_read(&self, path: &Path) -> io::Result<Box<dyn DiskReader>> {
+        let reader = self.disk.open_read(path)?;
+        Ok(Box::new(ShakyReader(reader, self.reads.clone(), self.fails.clone())))
+    }
+    fn create_append(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        self.disk.create_append(path)
+    }
+    fn open_append(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        self.disk.open_append(path)
+    }
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        self.disk.read(path)
+    }
+    fn read_at(&self, path: &Path, offset: u64, len: usize) -> io::Result<Vec<u8>> {
+        self.disk.read_at(path, offset, len)
+    }
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.disk.rename(from, to)
+    }
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        self.disk.remove(path)
+    }
+    fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
+        self.disk.list(dir)
+    }
+    fn list_dirs(&self, dir: &Path) -> io::Result<Vec<String>> {
+        self.disk.list_dirs(dir)
+    }
+    fn create_dir_all(&self, dir: &Path) -> io::Result<()> {
+        self.disk.create_dir_all(dir)
+    }
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        self.disk.sync_dir(dir)
+    }
+    fn len(&self, path: &Path) -> io::Result<u64> {
+        self.disk.len(path)
+    }
+    fn truncate(&self, path: &Path, len: u64) -> io::Result<()> {
+        self.disk.truncate(path, len)
+    }
+    fn overwrite(&self, path: &Path, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.disk.overwrite(path, offset, bytes)
+    }
+}
+
+/// The failed read is told, and the next look goes on behind what was handed out, committed or not.
+#[test]
+fn a_read_that_fails_is_tried_again() {
+    let disk = disk();
+    // more than one block of the reader, so that a read fails in the middle
+    put(&disk, "a.txt", rows(1, 30_000).as_bytes());
+    for fails in [vec![0], vec![1, 2], vec![2], vec![0, 1, 2, 3, 4]] {
+        let copy = MemDisk::new();
+        copy.create_dir_all(Path::new(INBOX)).expect("memory");
+        put(&copy, "a.txt", &disk.read(Path::new("/in/a.txt")).expect("there"));
+        let shaky = Shaky { disk: copy, reads: Arc::default(), fails: fails.clone() };
+        let options = EventOptions { batch_records: 1_000, ..event_options() };
+        let mut source =
+            FolderSource::open(Arc::new(shaky), config(), event_layout(LAYOUT), options, 0).expect("opens");
+        let (mut seen, mut errors, mut s) = (Vec::new(), 0, 0);
+        loop {
+            s += 1;
+            match source.poll(at(s)) {
+                Ok(Polled::Batch(batch)) => seen.extend(batch.events.iter().map(|e| e.offset)),
+                Ok(Polled::Idle { .. }) => {}
+                Ok(Polled::AwaitCommit { offset }) => {
+                    assert_eq!(offset, 29_999);
+                    break;
+                }
+                Ok(Polled::Aside(aside)) => panic!("{aside:?}"),
+                Err(_) => errors += 1,
+            }
+        }
+        assert_eq!(errors, fails.len(), "{fails:?}");
+        assert!(seen.iter().copied().eq(0..29_999), "{fails:?}");
+    }
+}
+
+/// The same on the machine's own disk: packed files, a restart in the middle, and what is left in which directory.
+#[test]
+fn on_a_real_disk_a_folder_is_read_once() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let inbox = dir.path().join("in");
+    std::fs::create_dir_all(&inbox).expect("made");
+    let packed = zstd::encode_all(rows(1, 6).as_bytes(), 1).expect("memory");
+    std::fs::write(inbox.join("a.txt"), &packed).expect("written");
+    std::fs::write(inbox.join("b.txt"), rows(6, 9)).expect("written");
+    std::fs::write(inbox.join("c.txt"), &packed).expect("written");
+    let config = FolderConfig {
+        inbox: inbox.clone(),
+        state: dir.path().join("state"),
+        suffixes: Vec::new(),
+        stable_for: Span::ZERO,
+    };
+    let open = |committed| {
+        let options = EventOptions { batch_records: 2, ..event_options() };
+        let layout = event_layout(LAYOUT);
+        FolderSource::open(Arc::new(kairos_journal::RealDisk), config.clone(), layout, options, committed)
+            .expect("opens")
+    };
+    let (mut committed, mut seen, mut aside) = (0, Vec::new(), Vec::new());
+    'lives: for _ in 0..20 {
+        let mut source = open(committed);
+        // each life ends after two batches
+        for _ in 0..2 {
+            loop {
+                match source.poll(at(0)).expect("a disk") {
+                    Polled::Batch(batch) => {
+                        seen.extend(batch.events.iter().map(|e| e.offset));
+                        committed = batch.next;
+                        source.commit(committed);
+                        break;
+                    }
+                    Polled::AwaitCommit { .. } => source.commit(committed),
+                    Polled::Aside(a) => aside.push((a.name, a.report)),
+                    Polled::Idle { .. } => break 'lives,
+                }
+            }
+        }
+    }
+    assert_eq!(seen, (0..8).collect::<Vec<_>>());
+    let repeated = "the same content was read before (a file in `done` has its mark): it is not read again";
+    assert_eq!(aside, [("c.txt".to_owned(), repeated.to_owned())]);
+    let count = |name: &str| std::fs::read_dir(inbox.join(name)).expect("there").count();
+    assert_eq!((count("done"), count("aside")), (2, 2));
 }

@@ -36,8 +36,12 @@ fn every_example_of_the_reference_reads() {
     let page = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/layouts.md");
     let text = fs::read_to_string(&page).expect("the reference is there");
     let examples: Vec<&str> = text.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
-    assert_eq!(examples.len(), 2);
+    assert_eq!(examples.len(), 3);
     for example in examples {
+        if EventLayout::is_one(example) {
+            EventLayout::parse(example, &page, &EventCatalog::standard()).unwrap_or_else(|e| panic!("{e}"));
+            continue;
+        }
         Layout::parse(example, &page).unwrap_or_else(|e| panic!("{e}"));
     }
 }

@@ -17,11 +17,8 @@ struct Person {
 /// Members of a condition with their numbers.
 fn people(s: &Shop, condition: &str, n: usize) -> Vec<Person> {
     let found = s.json(&["audience", "extract", "--limit", "1000", condition])["subscribers"].clone();
-    let lines: Vec<Vec<String>> = province_text("subscribers.csv")
-        .lines()
-        .skip(1)
-        .map(|l| l.split(',').map(str::to_owned).collect())
-        .collect();
+    let lines: Vec<Vec<String>> =
+        province_text("subscribers.csv").lines().skip(1).map(|l| l.split(',').map(str::to_owned).collect()).collect();
     // the province is imported in the order of its file: ordinals are places in it
     let person = |v: &Value| {
         let ordinal: u32 = v.as_str().unwrap().trim_start_matches('s').parse().unwrap();
