@@ -9,13 +9,13 @@ STAGE = $(CARGO_TARGET_DIR)/ci/xtask stage
 DATA ?=
 ONCE ?=
 
-.PHONY: help build demo test tools bench bench-truth bench-numbers fmt
+.PHONY: help build demo test tools bench bench-truth bench-numbers bench-audience fmt
 
 help:
 	@echo "make demo    build, then run the whole loop on a synthetic province (ONCE=1 ends after the report)"
 	@echo "make test    install what the tests need and pass them"
 	@echo "make build   the program at bin/kairos"
-	@echo "make bench   all headline figures;  make bench-truth  one of them"
+	@echo "make bench   all headline figures;  make bench-truth, bench-audience  one of them"
 
 build:
 	$(CARGO_BUILD) -p kairos
@@ -37,13 +37,24 @@ test: tools
 	$(STAGE) tests cargo test --locked --profile ci --workspace
 
 # Headline figures; not a part of `make test`. Each prints a table and one JSON line.
-bench: bench-truth bench-numbers
+bench: bench-truth bench-numbers bench-audience
 
 bench-truth:
 	cargo run --locked --quiet --profile bench-o3 -p kairos-bench-truth -- $(or $(CAMPAIGNS),1000) $(or $(SEED),1)
 
 bench-numbers:
 	cargo run --locked --quiet --profile bench-o3 -p kairos-bench-numbers
+
+# The peers are Python packages in an environment of their own under the target directory.
+AUDIENCE_PEERS := $(CARGO_TARGET_DIR)/bench-audience
+$(AUDIENCE_PEERS)/ready:
+	python3 -m venv $(AUDIENCE_PEERS)/venv
+	$(AUDIENCE_PEERS)/venv/bin/pip install --quiet numpy==2.4.6 pyarrow==26.0.1 pyroaring==1.2.0 duckdb==2.0.1
+	touch $@
+
+bench-audience: $(AUDIENCE_PEERS)/ready
+	cargo run --locked --quiet --profile bench-o3 -p kairos-bench-audience -- \
+	  --scratch $(AUDIENCE_PEERS) --python $(AUDIENCE_PEERS)/venv/bin/python
 
 fmt:
 	cargo fmt --all

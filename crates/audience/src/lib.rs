@@ -14,6 +14,7 @@
 
 mod build;
 mod column;
+mod contrast;
 mod emit;
 mod error;
 mod form;
@@ -26,9 +27,11 @@ mod plan;
 mod program;
 mod query;
 mod simd;
+mod stats;
 mod words;
 
 pub use build::{Builder, Built, ColumnWriter, Values};
+pub use contrast::{Contrast, Finding, SUPPORT_MIN, TagValue, Tally, tags_apart};
 pub use error::{AskError, BuildError, IndexError};
 pub use format::{COLUMNS_MAX, Column, Head, VERSION, WORDS_MAX};
 pub use funnel::{Funnel, Step};
