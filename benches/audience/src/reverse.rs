@@ -33,8 +33,8 @@ fn in_list(i: u64) -> bool {
 /// Ten booleans, five enums and five numbers, spread over all.
 fn is_planted(k: u64) -> bool {
     match k {
-        ..BOOLEANS => k % 30 == 17,
-        ..400 => (k - BOOLEANS) % 20 == 7,
+        0..300 => k % 30 == 17,
+        300..400 => (k - BOOLEANS) % 20 == 7,
         _ => (k - BOOLEANS - ENUMS) % 10 == 3,
     }
 }
@@ -53,8 +53,8 @@ fn build(rows: u32) -> Index<Vec<u8>> {
     for k in 0..BOOLEANS + ENUMS + NUMBERS {
         let draw = |i: u64| lane(1, STREAM + k, i);
         let (ty, id) = match k {
-            ..BOOLEANS => (TagType::Bool, format!("b{k}")),
-            ..400 => (TagType::enumeration(WORDS), format!("w{k}")),
+            0..300 => (TagType::Bool, format!("b{k}")),
+            300..400 => (TagType::enumeration(WORDS), format!("w{k}")),
             _ => (TagType::Int, format!("n{k}")),
         };
         let mut c = b.column(&id, &ty, "").expect("a new column");

@@ -12,6 +12,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod alike;
 mod build;
 mod column;
 mod contrast;
@@ -21,6 +22,7 @@ mod form;
 mod format;
 mod funnel;
 mod index;
+mod logistic;
 mod members;
 mod overlap;
 mod plan;
@@ -30,6 +32,7 @@ mod simd;
 mod stats;
 mod words;
 
+pub use alike::{Alike, Decile, Feature, Gains, Learning};
 pub use build::{Builder, Built, ColumnWriter, Values};
 pub use contrast::{Contrast, Finding, SUPPORT_MIN, TagValue, Tally, tags_apart};
 pub use error::{AskError, BuildError, IndexError};
