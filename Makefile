@@ -11,7 +11,7 @@ ONCE ?=
 SEED ?=
 SEEDS ?=
 
-.PHONY: help build demo test tools soak soak-mutants bench bench-truth bench-numbers bench-events fmt
+.PHONY: help build demo test tools soak soak-mutants bench bench-truth bench-numbers bench-events bench-audience fmt
 
 help:
 	@echo "make demo    build, then run the whole loop on a synthetic province (ONCE=1 ends after the report)"
@@ -54,7 +54,7 @@ soak-mutants:
 	$(CARGO_TARGET_DIR)/ci/soak mutants $(MUTANTS)
 
 # Headline figures; not a part of `make test`. Each prints a table and one JSON line.
-bench: bench-truth bench-numbers bench-events
+bench: bench-truth bench-numbers bench-events bench-audience
 
 bench-truth:
 	cargo run --locked --quiet --profile bench-o3 -p kairos-bench-truth -- $(or $(CAMPAIGNS),1000) $(or $(SEED),1)
@@ -64,6 +64,17 @@ bench-numbers:
 
 bench-events:
 	cargo run --locked --quiet --profile bench-o3 -p kairos-connect --example event_rate
+
+# The peers are Python packages in an environment of their own under the target directory.
+AUDIENCE_PEERS := $(CARGO_TARGET_DIR)/bench-audience
+$(AUDIENCE_PEERS)/ready:
+	python3 -m venv $(AUDIENCE_PEERS)/venv
+	$(AUDIENCE_PEERS)/venv/bin/pip install --quiet numpy==2.4.6 pyarrow==26.0.1 pyroaring==1.2.0 duckdb==2.0.1
+	touch $@
+
+bench-audience: $(AUDIENCE_PEERS)/ready
+	cargo run --locked --quiet --profile bench-o3 -p kairos-bench-audience -- \
+	  --scratch $(AUDIENCE_PEERS) --python $(AUDIENCE_PEERS)/venv/bin/python
 
 fmt:
 	cargo fmt --all

@@ -2,15 +2,17 @@
 //! DuckDB answer the same conditions over 10 M subscribers, the index and the probe also over 100 M; every count must be
 //! that of the definition. The index is asked from the condition's text.
 //!
-//! `kairos-bench-audience --scratch DIR [--python PROGRAM] [--large ROWS] [--rows ROWS]`. Without `--python` the peers
-//! are left out. Prints tables and one JSON line; ends with 1 if a count is wrong or a bar is missed.
+//! `kairos-bench-audience --scratch DIR [--python PROGRAM] [--rows ROWS] [--large ROWS] [--reverse ROWS]`. Without
+//! `--python` the peers are left out, with 0 rows the large size or the reverse query. Prints tables and one JSON line; ends with 1 if a count is wrong or a bar is missed.
 
 mod peers;
+mod reverse;
 mod workload;
 
 use kairos_audience::Index;
 use kairos_rules::MemoryCatalogue;
 use peers::{Peers, Probe};
+use reverse::Reverse;
 use std::{path::PathBuf, process::ExitCode};
 
 const ROUNDS: usize = 5;
@@ -31,10 +33,12 @@ struct Args {
     python: Option<PathBuf>,
     rows: u32,
     large: u32,
+    reverse: u32,
 }
 
 fn args() -> Result<Args, String> {
-    let mut a = Args { scratch: PathBuf::new(), python: None, rows: 10_000_000, large: 100_000_000 };
+    let mut a =
+        Args { scratch: PathBuf::new(), python: None, rows: 10_000_000, large: 100_000_000, reverse: 10_000_000 };
     let mut all = std::env::args().skip(1);
     while let Some(name) = all.next() {
         let value = all.next().ok_or_else(|| format!("{name} needs a value"))?;
@@ -44,6 +48,7 @@ fn args() -> Result<Args, String> {
             "--python" => a.python = Some(value.into()),
             "--rows" => a.rows = rows()?,
             "--large" => a.large = rows()?,
+            "--reverse" => a.reverse = rows()?,
             _ => return Err(format!("unknown option {name}")),
         }
     }
@@ -138,8 +143,9 @@ fn run() -> Result<bool, String> {
     } else {
         None
     };
+    let reverse = if a.reverse > 0 { Some(reverse::run(a.reverse)?) } else { None };
     table(&our, &probe);
-    Ok(report(&our, large.as_ref(), &probe, peer.as_ref()))
+    Ok(report(&our, large.as_ref(), &probe, peer.as_ref(), reverse.as_ref()))
 }
 
 fn table(our: &Ours, probe: &Probe) {
@@ -151,7 +157,7 @@ fn table(our: &Ours, probe: &Probe) {
     }
 }
 
-fn report(our: &Ours, large: Option<&Ours>, probe: &Probe, peer: Option<&Peers>) -> bool {
+fn report(our: &Ours, large: Option<&Ours>, probe: &Probe, peer: Option<&Peers>, reverse: Option<&Reverse>) -> bool {
     let extract = probe.ms.get("extract").copied().unwrap_or(f64::NAN);
     let mut ratios = serde_json::Map::new();
     let mut kept = true;
@@ -183,6 +189,12 @@ fn report(our: &Ours, large: Option<&Ours>, probe: &Probe, peer: Option<&Peers>)
     if let Some(l) = large {
         metrics["count_ms_100m"] = round(l.boolean()).into();
         metrics["numeric_ms_100m"] = round(l.numeric()).into();
+    }
+    if let Some(r) = reverse {
+        metrics["reverse_s"] = round(r.wall_s).into();
+        metrics["reverse_cpu_s"] = round(r.cpu_s).into();
+        metrics["reverse_index_mb"] = round(r.bytes as f64 / 1e6).into();
+        kept &= r.wall_s <= 1.0;
     }
     println!("\n{}", serde_json::json!({ "bench": "audience", "metrics": metrics, "ratios": ratios }));
     kept

@@ -13,7 +13,7 @@ use kairos_decide::{
 };
 use kairos_model::{CampaignId, CampaignVersion, Money, PlaybookId, Span};
 use serde::{Deserialize, Serialize};
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 /// Begins the last line of a book file.
 const SUM: &str = "blake3 ";
@@ -157,7 +157,7 @@ impl BookFile {
             budget: Some(Money::micros(def.budget.amount.0, currency)),
             policy: self.policy(def)?,
             run,
-            trigger: triggers::of_book(c)?,
+            trigger: triggers::of_book(c)?.map(Arc::new),
         })
     }
 

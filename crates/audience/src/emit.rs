@@ -200,19 +200,7 @@ impl<'a> Machine<'a> {
             return Some(Outcome::Always(!negated));
         }
         let from = self.sources.len() as u32;
-        for i in 0..block.digits {
-            let source = match block.digit(i)? {
-                Form::Dense(d) => self.stored(d, false),
-                Form::Sparse(positions) => {
-                    let source = self.blank(false);
-                    self.mark(source, positions);
-                    source
-                }
-                Form::Full => self.constant(true),
-                Form::Empty | Form::Complement => self.constant(false),
-            };
-            self.sources.push(source);
-        }
+        self.digits(block)?;
         let to = self.sources.len() as u32;
         if let [(low, high)] = *ranges {
             self.ops.push(Op::Range { from, to, low, high, negated, meet });
@@ -228,6 +216,36 @@ impl<'a> Machine<'a> {
             self.ops.push(Op::Join { and: meet == Meet::And });
         }
         Some(Outcome::Code)
+    }
+
+    /// Appends the digits of a number, the lowest first, to the sources.
+    fn digits(&mut self, block: &NumberBlock<'a>) -> Option<()> {
+        for i in 0..block.digits {
+            let source = self.whole(block.digit(i)?);
+            self.sources.push(source);
+        }
+        Some(())
+    }
+
+    /// The sources of a number without a program: who is known, then the digits.
+    pub(crate) fn number(&mut self, block: &NumberBlock<'a>) -> Option<()> {
+        let known = self.whole(block.known);
+        self.sources.push(known);
+        self.digits(block)
+    }
+
+    /// A bitmap of its own, whatever its form.
+    fn whole(&mut self, form: Form<'a>) -> Source {
+        match form {
+            Form::Dense(d) => self.stored(d, false),
+            Form::Sparse(positions) => {
+                let source = self.blank(false);
+                self.mark(source, positions);
+                source
+            }
+            Form::Full => self.constant(true),
+            Form::Empty | Form::Complement => self.constant(false),
+        }
     }
 
     fn first_rows(&mut self, rows: usize, negated: bool) -> Source {

@@ -68,6 +68,10 @@ impl<B: AsRef<[u8]>> Index<B> {
             _ => Ok(Vec::new()),
         }
     }
+    /// Of the whole file.
+    pub fn bytes(&self) -> usize {
+        self.bytes.as_ref().len()
+    }
     /// The index without its owner's type, for asking.
     pub fn view(&self) -> View<'_> {
         View { bytes: self.bytes.as_ref(), meta: &self.meta }

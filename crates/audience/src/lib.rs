@@ -12,23 +12,29 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod alike;
 mod build;
 mod column;
+mod contrast;
 mod emit;
 mod error;
 mod form;
 mod format;
 mod funnel;
 mod index;
+mod logistic;
 mod members;
 mod overlap;
 mod plan;
 mod program;
 mod query;
 mod simd;
+mod stats;
 mod words;
 
+pub use alike::{Alike, Decile, Feature, Gains, Learning};
 pub use build::{Builder, Built, ColumnWriter, Values};
+pub use contrast::{Contrast, Finding, SUPPORT_MIN, TagValue, Tally, tags_apart};
 pub use error::{AskError, BuildError, IndexError};
 pub use format::{COLUMNS_MAX, Column, Head, VERSION, WORDS_MAX};
 pub use funnel::{Funnel, Step};

@@ -3,7 +3,7 @@
 //! NOT is pushed to the clauses (De Morgan holds in Kleene's logic), and a clause or its negation becomes an AND of
 //! "known" and of what is asked; so nothing unknown is left, and a tree of plain ANDs and ORs remains.
 
-use crate::{error::AskError, format::type_name, index::View, members::Members, words::Words};
+use crate::{contrast::Slot, error::AskError, format::type_name, index::View, members::Members, words::Words};
 use kairos_model::CellId;
 use kairos_rules::{Cmp, Condition, HasMode, Leaf, Literal as Value, Node, TagLeaf, TagType, Test, limits};
 use std::collections::BTreeMap;
@@ -150,14 +150,7 @@ pub(crate) fn plan_node<'a>(view: View<'a>, root: &Node, sets: &'a dyn Sets) -> 
         return Err(AskError::Limit { what });
     }
     let part = Planner { view, sets }.node(root, false)?;
-    Ok(match group(true, [yes(What::Exists), part]) {
-        Part::Group(g) => g,
-        Part::Literal(l) => {
-            let mut g = Group { and: true, direct: Vec::new(), apart: Vec::new(), groups: Vec::new() };
-            g.add(l);
-            g
-        }
-    })
+    Ok(rooted(part))
 }
 
 struct Planner<'a> {
@@ -360,4 +353,35 @@ fn has<'a>(column: usize, words: Words<'_>, mode: HasMode, values: &[String], ne
     let each =
         codes.into_iter().flatten().map(|c| Part::Literal(Literal { what: What::Words(column, vec![c]), negated }));
     if negated { group(true, [yes(What::Known(column)), group(false, each)]) } else { group(true, each) }
+}
+
+/// Who exists and has a value of a column.
+pub(crate) fn of_slot<'a>(view: View<'a>, column: usize, slot: Slot) -> Group<'a> {
+    let bins = view.columns().get(column).map_or(&[][..], |c| &c.bins);
+    let flag = view.columns().get(column).is_some_and(|c| c.ty == TagType::Bool);
+    let part = match slot {
+        Slot::Yes => yes(What::Yes(column)),
+        Slot::No => yes(What::No(column)),
+        Slot::Unknown if flag => group(true, [no(What::Yes(column)), no(What::No(column))]),
+        Slot::Unknown => no(What::Known(column)),
+        Slot::Code(code) => of_words(column, vec![code], false),
+        Slot::Bin(i) => {
+            let low = i.checked_sub(1).and_then(|i| bins.get(i)).copied().unwrap_or(i64::MIN);
+            let high = bins.get(i).map_or(i64::MAX, |e| e.saturating_sub(1));
+            range(column, low, high, false)
+        }
+    };
+    rooted(part)
+}
+
+/// Of those who exist.
+fn rooted(part: Part<'_>) -> Group<'_> {
+    match group(true, [yes(What::Exists), part]) {
+        Part::Group(g) => g,
+        Part::Literal(l) => {
+            let mut g = Group { and: true, direct: Vec::new(), apart: Vec::new(), groups: Vec::new() };
+            g.add(l);
+            g
+        }
+    }
 }

@@ -104,11 +104,16 @@ fn mask(negated: bool) -> u64 {
     if negated { u64::MAX } else { 0 }
 }
 
-type Part = [[u8; 8]; TILE];
+/// Bytes by which reading is announced before it is done: three tiles.
+const AHEAD: usize = 1536;
+
+pub(crate) type Part = [[u8; 8]; TILE];
 
 #[inline(always)]
 fn part(block: &Block, tile: usize) -> &Part {
-    &block.as_chunks::<TILE>().0[tile]
+    let part = &block.as_chunks::<TILE>().0[tile];
+    crate::simd::ahead::<AHEAD>(part);
+    part
 }
 #[inline(always)]
 fn word(b: &[u8; 8]) -> u64 {
@@ -273,6 +278,53 @@ impl Machine<'_> {
             }
         }
     }
+}
+
+impl Machine<'_> {
+    /// Of the sources that [`Machine::number`] put, adds to `past[0]` who is known and to `past[i + 1]` whose number is
+    /// at least `ends[i]` (`None`: nobody's is), each within the set and within the base.
+    #[inline(always)]
+    pub(crate) fn bins(
+        &self,
+        ends: &[Option<u64>],
+        set: &[u64; WORDS],
+        base: &[u64; WORDS],
+        past: &mut [crate::contrast::Pair],
+    ) {
+        let Some((known, digits)) = self.sources.split_first() else { return };
+        for tile in 0..TILES {
+            let within = tile * TILE..(tile + 1) * TILE;
+            let known = part(self.block(known), tile);
+            let (mut s, mut b) = ([0u64; TILE], [0u64; TILE]);
+            for (i, at) in within.enumerate() {
+                let known = word(&known[i]);
+                (s[i], b[i]) = (set[at] & known, base[at] & known);
+            }
+            let all = [u64::MAX; TILE];
+            let ends = std::iter::once(Some(0)).chain(ends.iter().copied());
+            for (end, p) in ends.zip(past.iter_mut()) {
+                let Some(end) = end else { continue };
+                let mut at = all;
+                self.at_least(digits, end, tile, &mut at);
+                for i in 0..TILE {
+                    p.set += u64::from((at[i] & s[i]).count_ones());
+                    p.base += u64::from((at[i] & b[i]).count_ones());
+                }
+            }
+        }
+    }
+}
+
+/// Members of a bitmap within the set and within the base.
+#[inline(always)]
+pub(crate) fn pair(words: &Block, set: &[u64; WORDS], base: &[u64; WORDS]) -> crate::contrast::Pair {
+    let mut p = crate::contrast::Pair::default();
+    for ((w, s), b) in words.iter().zip(set).zip(base) {
+        let w = word(w);
+        p.set += u64::from((w & s).count_ones());
+        p.base += u64::from((w & b).count_ones());
+    }
+    p
 }
 
 #[inline(always)]

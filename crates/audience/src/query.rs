@@ -31,6 +31,10 @@ impl<'a> View<'a> {
     pub(crate) fn query_node(self, node: &Node, sets: &'a dyn Sets) -> Result<Query<'a>, AskError> {
         Ok(Query { view: self, root: crate::plan::plan_node(self, node, sets)?, level: Level::best() })
     }
+    /// Who has a value of a column.
+    pub(crate) fn of_slot(self, column: usize, slot: crate::contrast::Slot) -> Query<'a> {
+        Query { view: self, root: crate::plan::of_slot(self, column, slot), level: Level::best() }
+    }
     /// Everyone who exists.
     pub fn everyone(self) -> Result<Members, AskError> {
         const NOBODY: &crate::plan::MemorySets = &crate::plan::MemorySets {

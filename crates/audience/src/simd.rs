@@ -3,8 +3,9 @@
 #![allow(unsafe_code)]
 
 use crate::{
-    form::Words,
-    program::{Machine, Sink, TILE, Tile},
+    contrast::Pair,
+    form::{Block, Words},
+    program::{self, Machine, Part, Sink, TILE, Tile},
 };
 
 /// What the processor offers.
@@ -89,7 +90,7 @@ pub(crate) fn list_wide(bits: &Tile, first: u32, out: &mut [u32]) -> usize {
         // SAFETY: the processor has the features that the function names, and `out` has the room that it asks for
         return unsafe { list_compressed(bits, first, out) };
     }
-    crate::program::list(bits, first, out)
+    program::list(bits, first, out)
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -131,32 +132,59 @@ fn list_compressed(bits: &Tile, first: u32, out: &mut [u32]) -> usize {
     n
 }
 
-/// Members of both.
-pub(crate) fn common(level: Level, a: &Words, b: &Words) -> u64 {
-    match level {
-        // SAFETY: `Level::all` gave this level, so the processor has every feature that the function names
-        #[cfg(target_arch = "x86_64")]
-        Level::Wide => unsafe { common_wide(a, b) },
-        // SAFETY: as above
-        #[cfg(target_arch = "x86_64")]
-        Level::Avx2 => unsafe { common_avx2(a, b) },
-        _ => common_plain(a, b),
-    }
+/// A function compiled for each level, and chosen by its first argument.
+macro_rules! at_level {
+    ($(#[$doc:meta])* $name:ident($($arg:ident: $ty:ty),*) $(-> $out:ty)? = $body:expr) => {
+        $(#[$doc])*
+        pub(crate) fn $name(level: Level, $($arg: $ty),*) $(-> $out)? {
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(
+                enable = "popcnt,bmi1,bmi2,lzcnt,avx2,avx512f,avx512bw,avx512dq,avx512vl,avx512vpopcntdq,avx512vbmi2"
+            )]
+            fn wide($($arg: $ty),*) $(-> $out)? {
+                $body
+            }
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "popcnt,bmi1,bmi2,lzcnt,avx2")]
+            fn avx2($($arg: $ty),*) $(-> $out)? {
+                $body
+            }
+            match level {
+                // SAFETY: `Level::all` gave this level, so the processor has every feature that the function names
+                #[cfg(target_arch = "x86_64")]
+                Level::Wide => unsafe { wide($($arg),*) },
+                // SAFETY: as above
+                #[cfg(target_arch = "x86_64")]
+                Level::Avx2 => unsafe { avx2($($arg),*) },
+                _ => $body,
+            }
+        }
+    };
 }
 
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "popcnt,bmi1,bmi2,lzcnt,avx2,avx512f,avx512bw,avx512dq,avx512vl,avx512vpopcntdq,avx512vbmi2")]
-fn common_wide(a: &Words, b: &Words) -> u64 {
-    common_plain(a, b)
+at_level! {
+    /// Members of both.
+    common(a: &Words, b: &Words) -> u64 =
+        a.iter().zip(b).map(|(a, b)| u64::from((a & b).count_ones())).sum()
+}
+at_level! {
+    /// [`program::pair`].
+    pair(words: &Block, set: &Words, base: &Words) -> Pair = program::pair(words, set, base)
+}
+at_level! {
+    /// [`Machine::bins`].
+    bins(machine: &Machine<'_>, ends: &[Option<u64>], set: &Words, base: &Words, past: &mut [Pair]) =
+        machine.bins(ends, set, base, past)
 }
 
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "popcnt,bmi1,bmi2,lzcnt,avx2")]
-fn common_avx2(a: &Words, b: &Words) -> u64 {
-    common_plain(a, b)
-}
-
+/// Tells the processor that the bytes `DISTANCE` behind this part are read soon. They may lie anywhere.
 #[inline(always)]
-fn common_plain(a: &Words, b: &Words) -> u64 {
-    a.iter().zip(b).map(|(a, b)| u64::from((a & b).count_ones())).sum()
+pub(crate) fn ahead<const DISTANCE: usize>(part: &Part) {
+    #[cfg(target_arch = "x86_64")]
+    for line in 0..size_of::<Part>() / 64 {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        let at = part.as_ptr().cast::<i8>().wrapping_add(DISTANCE + 64 * line);
+        // SAFETY: a prefetch is a hint: it reads nothing into the program and never faults, wherever it points
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(at) };
+    }
 }

@@ -378,13 +378,45 @@ impl<W: Write> ColumnWriter<'_, W> {
     }
 }
 
-/// Rows of `place..` where a value is, set in `known`.
+/// Sets the rows of `place..` where a value is.
 fn mark(known: &mut [u64; WORDS], place: usize, n: usize, valid: Option<&[bool]>) {
+    let mut put = |i: usize, bits: u64| {
+        known[i / 64] |= bits << (i % 64);
+        // the part that does not fit into the first word
+        if i % 64 > 56 && bits >> (64 - i % 64) != 0 {
+            known[i / 64 + 1] |= bits >> (64 - i % 64);
+        }
+    };
     match valid {
-        None => (place..place + n).for_each(|i| known[i / 64] |= 1 << (i % 64)),
-        Some(v) => v.iter().enumerate().for_each(|(i, &ok)| {
-            let i = place + i;
-            known[i / 64] |= u64::from(ok) << (i % 64);
-        }),
+        None => (0..n).step_by(8).for_each(|i| put(place + i, 0xFF >> (8 - (n - i).min(8)))),
+        Some(v) => {
+            let (eights, rest) = v.as_chunks::<8>();
+            for (i, e) in eights.iter().enumerate() {
+                // eight bytes of 0 or 1 gathered into one: the product brings each to its own bit of the highest byte
+                put(place + 8 * i, u64::from_le_bytes(e.map(u8::from)).wrapping_mul(0x0102_0408_1020_4080) >> 56);
+            }
+            let from = place + 8 * eights.len();
+            rest.iter().enumerate().for_each(|(i, ok)| put(from + i, u64::from(*ok)));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_marked_wherever_they_begin() {
+        for (place, n) in [(0, 64), (3, 130), (60, 9), (57, 7), (65_530, 6), (1, 1), (63, 200)] {
+            let valid: Vec<bool> = (0..n).map(|i| kairos_model::hash::mix(i as u64) & 1 == 0).collect();
+            let (mut some, mut all) = ([0u64; WORDS], [0u64; WORDS]);
+            mark(&mut some, place, n, Some(&valid));
+            mark(&mut all, place, n, None);
+            for i in 0..BITS {
+                let bit = |w: &[u64; WORDS]| w[i / 64] >> (i % 64) & 1 == 1;
+                let within = i >= place && i < place + n;
+                assert_eq!((bit(&all), bit(&some)), (within, within && valid[i - place]), "{place} {n} {i}");
+            }
+        }
     }
 }

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod alike;
+mod apart;
 mod damage;
 mod equal;
 mod stories;
