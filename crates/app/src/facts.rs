@@ -37,7 +37,7 @@ pub struct SnapshotFacts {
     /// Audiences of approved and running campaigns, frozen at approval.
     pub audiences: BTreeMap<CampaignId, RoaringBitmap>,
     /// Static bits of the campaigns that have a trigger.
-    triggers: Option<Triggers>,
+    pub(crate) triggers: Option<Triggers>,
 }
 
 /// Who satisfies the static part of a campaign's trigger.
@@ -53,7 +53,7 @@ pub struct TriggerBits {
 }
 
 #[derive(Clone, Debug, PartialEq)]
-struct Triggers {
+pub(crate) struct Triggers {
     bits: Vec<TriggerBits>,
     /// Subscribers and foreign numbers with a row.
     rows: (u32, u32),
