@@ -166,7 +166,7 @@ impl App {
 }
 
 /// Why a sound condition has no answer.
-fn refused(condition: &Condition, e: LakeError) -> AppError {
+pub(crate) fn refused(condition: &Condition, e: LakeError) -> AppError {
     match e {
         // it asks for what there is not: an expired list, a tag that the snapshot lacks
         LakeError::Limit { what } => AppError::invalid("condition_refused", what),

@@ -260,6 +260,70 @@ pub enum AudienceCommand {
     },
     /// Make it immutable and print its hash
     Freeze(Condition),
+    /// How many are in which of up to ten sets
+    Overlap(Sets),
+    /// Every pair of up to 200 sets, such as the users of services: share and lift
+    Cross(Sets),
+    /// Some members, the same for the same seed
+    Sample(Sample),
+    /// Reverse query: which tags and values set these apart from a base
+    Apart(Apart),
+    /// Look-alike: what a service's users have in common, and who looks most like them
+    Alike(Alike),
+}
+
+#[derive(Args, Debug)]
+pub struct Sets {
+    /// Conditions, each a set
+    #[arg(required = true, num_args = 2..)]
+    pub conditions: Vec<String>,
+    #[arg(long, value_name = "TIME")]
+    pub as_of: Option<String>,
+}
+
+#[derive(Args, Debug)]
+pub struct Sample {
+    pub condition: String,
+    #[arg(short, default_value_t = 100)]
+    pub n: usize,
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    #[arg(long, value_name = "TIME")]
+    pub as_of: Option<String>,
+}
+
+#[derive(Args, Debug)]
+pub struct Apart {
+    /// Who, e.g. 'subscriber in list vip'
+    pub condition: String,
+    /// Set apart from whom; default: everyone
+    #[arg(long, value_name = "CONDITION")]
+    pub base: Option<String>,
+    #[arg(long, default_value_t = 30)]
+    pub limit: usize,
+    #[arg(long, value_name = "TIME")]
+    pub as_of: Option<String>,
+}
+
+#[derive(Args, Debug)]
+pub struct Alike {
+    /// Who uses the service, e.g. 'has_ring_back_tone'
+    pub users: String,
+    /// Among whom the users are told apart; default: everyone
+    #[arg(long, value_name = "CONDITION")]
+    pub base: Option<String>,
+    /// Who may be named, e.g. the active; users never are. Default: the base
+    #[arg(long, value_name = "CONDITION")]
+    pub among: Option<String>,
+    /// Tags that would say by themselves who is a user, beside those that the condition names
+    #[arg(long, value_name = "TAG")]
+    pub leave_out: Vec<String>,
+    #[arg(short, default_value_t = 1000)]
+    pub n: usize,
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    #[arg(long, value_name = "TIME")]
+    pub as_of: Option<String>,
 }
 
 #[derive(Subcommand, Debug)]

@@ -58,6 +58,16 @@ impl Lake {
         self.ask(snapshot, condition, sets, |view| Ok(view.query(condition, sets)?.members()?.to_roaring()))
     }
 
+    /// The same as a set that the index asks.
+    pub fn members(
+        &self,
+        snapshot: SnapshotId,
+        condition: &Condition,
+        sets: &Sets,
+    ) -> Result<kairos_audience::Members> {
+        self.ask(snapshot, condition, sets, |view| view.query(condition, sets)?.members())
+    }
+
     /// How many they are.
     pub fn count(&self, snapshot: SnapshotId, condition: &Condition, sets: &Sets) -> Result<u64> {
         self.ask(snapshot, condition, sets, |view| view.query(condition, sets)?.count())

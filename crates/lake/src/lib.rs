@@ -36,7 +36,7 @@ pub use audience::{Audience, AudienceHead};
 pub use error::{LakeError, Result};
 pub use import::{Import, ImportMeta, Reject};
 pub use index::SnapshotIndex;
-pub use kairos_audience::{Funnel, Step};
+pub use kairos_audience::{self as questions, Funnel, Step};
 pub use keys::{KeyHasher, RowKey};
 pub use lake::{Lake, LakeOptions};
 pub use manifest::{Counts, ImportRecord, Mode};

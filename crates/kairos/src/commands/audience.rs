@@ -10,6 +10,9 @@ use kairos_model::Timestamp;
 use serde_json::json;
 
 pub fn run(app: &App, command: &AudienceCommand, context: &Context<'_>) -> Result<Output> {
+    if let Some(answer) = super::question::run(app, command, context) {
+        return answer;
+    }
     match command {
         AudienceCommand::Count(c) => {
             let started = std::time::Instant::now();
@@ -30,6 +33,7 @@ pub fn run(app: &App, command: &AudienceCommand, context: &Context<'_>) -> Resul
                 || format!("{}  {} members, snapshot {}", head.hash, grouped(head.members), head.snapshot),
             ))
         }
+        _ => Err(AppError::failure("internal", "this question has an answer of its own")),
     }
 }
 

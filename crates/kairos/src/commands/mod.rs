@@ -10,6 +10,7 @@ mod explain;
 mod import;
 mod kill;
 mod list;
+mod question;
 mod sql;
 mod tag;
 mod user;
