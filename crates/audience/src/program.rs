@@ -316,13 +316,10 @@ impl Machine<'_> {
                 let Some(end) = end else { continue };
                 let mut at = all;
                 self.at_least(digits, end, tile, &mut at);
-                let (mut in_set, mut in_base) = (Lanes::default(), Lanes::default());
-                for i in (0..TILE).step_by(8) {
-                    in_set.add(&std::array::from_fn(|k| at[i + k] & s[i + k]));
-                    in_base.add(&std::array::from_fn(|k| at[i + k] & b[i + k]));
+                for i in 0..TILE {
+                    p.set += u64::from((at[i] & s[i]).count_ones());
+                    p.base += u64::from((at[i] & b[i]).count_ones());
                 }
-                p.set += in_set.sum();
-                p.base += in_base.sum();
             }
         }
     }
@@ -331,13 +328,13 @@ impl Machine<'_> {
 /// Members of a bitmap within the set and within the base.
 #[inline(always)]
 pub(crate) fn pair(words: &Block, set: &[u64; WORDS], base: &[u64; WORDS]) -> crate::contrast::Pair {
-    let (mut in_set, mut in_base) = (Lanes::default(), Lanes::default());
-    let eights = words.as_chunks::<8>().0.iter().zip(set.as_chunks::<8>().0).zip(base.as_chunks::<8>().0);
-    for ((w, s), b) in eights {
-        in_set.add(&std::array::from_fn(|k| word(&w[k]) & s[k]));
-        in_base.add(&std::array::from_fn(|k| word(&w[k]) & b[k]));
+    let mut p = crate::contrast::Pair::default();
+    for ((w, s), b) in words.iter().zip(set).zip(base) {
+        let w = word(w);
+        p.set += u64::from((w & s).count_ones());
+        p.base += u64::from((w & b).count_ones());
     }
-    crate::contrast::Pair { set: in_set.sum(), base: in_base.sum() }
+    p
 }
 
 #[inline(always)]
