@@ -9,7 +9,7 @@ pub(crate) const BITS: usize = 1 << 16;
 pub(crate) const WORDS: usize = BITS / 64;
 pub(crate) const BYTES: usize = BITS / 8;
 /// Up to so many members a block is kept as positions: past it, setting them one by one costs more than reading 8 KiB.
-pub(crate) const SPARSE_MAX: usize = 512;
+pub(crate) const SPARSE_MAX: usize = 256;
 pub(crate) const DESC: usize = 12;
 /// Dense data begins at a multiple of this: a cache line, and the widest vector.
 pub(crate) const ALIGN: usize = 64;
@@ -203,8 +203,8 @@ mod tests {
             (&(|_| false) as &dyn Fn(usize) -> bool, 64),
             (&|_| true, 64),
             (&|i| i % 1000 == 0, 64 + 192),
-            (&|i| i % 128 == 0, 64 + 2 * 512),
-            (&|i| i % 127 == 0, 64 + BYTES),
+            (&|i| i % 256 == 0, 64 + 2 * 256),
+            (&|i| i % 255 == 0, 64 + BYTES),
         ] {
             let w = words(of);
             let mut d = Draft::new(64);

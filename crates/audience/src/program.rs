@@ -157,15 +157,14 @@ impl Machine<'_> {
             Op::Group { from, to, and, meet } => {
                 let sources = &self.sources[from as usize..to as usize];
                 if meet == Meet::Push {
-                    stack[top].fill(mask(and));
-                    self.group(sources, and, tile, &mut stack[top]);
+                    self.group(sources, and, true, tile, &mut stack[top]);
                     return top + 1;
                 }
                 if (meet == Meet::And) == and {
-                    self.group(sources, and, tile, &mut stack[top - 1]);
+                    self.group(sources, and, false, tile, &mut stack[top - 1]);
                 } else {
-                    let mut own = [mask(and); TILE];
-                    self.group(sources, and, tile, &mut own);
+                    let mut own = [0; TILE];
+                    self.group(sources, and, true, tile, &mut own);
                     join(&mut stack[top - 1], &own, meet == Meet::And);
                 }
                 top
@@ -188,43 +187,54 @@ impl Machine<'_> {
         }
     }
 
+    /// ANDs or ORs the sources into a tile, or where it is `fresh` puts them there.
     #[inline(always)]
-    fn group(&self, sources: &[Source], and: bool, tile: usize, into: &mut Tile) {
-        if and { self.fold::<true>(sources, tile, into) } else { self.fold::<false>(sources, tile, into) }
+    fn group(&self, sources: &[Source], and: bool, fresh: bool, tile: usize, into: &mut Tile) {
+        if and { self.fold::<true>(sources, fresh, tile, into) } else { self.fold::<false>(sources, fresh, tile, into) }
     }
 
-    /// Folds the sources into a tile, four at a time, so that the tile itself is read and written seldom.
+    /// Four sources at a time, so that the tile itself is read and written seldom.
     #[inline(always)]
-    fn fold<const AND: bool>(&self, sources: &[Source], tile: usize, into: &mut Tile) {
-        let get = |s: &Source| (part(self.block(s), tile), s.flip);
-        let (fours, rest) = sources.as_chunks::<4>();
-        for s in fours {
-            let ((a, fa), (b, fb), (c, fc), (d, fd)) = (get(&s[0]), get(&s[1]), get(&s[2]), get(&s[3]));
-            for i in 0..TILE {
-                let (a, b, c, d) = (word(&a[i]) ^ fa, word(&b[i]) ^ fb, word(&c[i]) ^ fc, word(&d[i]) ^ fd);
-                into[i] = if AND { into[i] & (a & b) & (c & d) } else { into[i] | (a | b) | (c | d) };
-            }
+    fn fold<const AND: bool>(&self, sources: &[Source], fresh: bool, tile: usize, into: &mut Tile) {
+        let mut rest = sources;
+        if fresh {
+            let (first, others) = sources.split_at(sources.len().min(4));
+            self.few::<AND, true>(first, tile, into);
+            rest = others;
         }
-        match rest {
+        rest.chunks(4).for_each(|s| self.few::<AND, false>(s, tile, into));
+    }
+
+    /// One to four sources.
+    #[inline(always)]
+    fn few<const AND: bool, const FRESH: bool>(&self, sources: &[Source], tile: usize, into: &mut Tile) {
+        let get = |s: &Source| (part(self.block(s), tile), s.flip);
+        let meet = |a: u64, b: u64| if AND { a & b } else { a | b };
+        let put = |old: &mut u64, new: u64| *old = if FRESH { new } else { meet(*old, new) };
+        match sources {
+            [a, b, c, d] => {
+                let ((a, fa), (b, fb), (c, fc), (d, fd)) = (get(a), get(b), get(c), get(d));
+                for i in 0..TILE {
+                    let left = meet(word(&a[i]) ^ fa, word(&b[i]) ^ fb);
+                    put(&mut into[i], meet(left, meet(word(&c[i]) ^ fc, word(&d[i]) ^ fd)));
+                }
+            }
             [a, b, c] => {
                 let ((a, fa), (b, fb), (c, fc)) = (get(a), get(b), get(c));
                 for i in 0..TILE {
-                    let (a, b, c) = (word(&a[i]) ^ fa, word(&b[i]) ^ fb, word(&c[i]) ^ fc);
-                    into[i] = if AND { into[i] & a & b & c } else { into[i] | a | b | c };
+                    put(&mut into[i], meet(meet(word(&a[i]) ^ fa, word(&b[i]) ^ fb), word(&c[i]) ^ fc));
                 }
             }
             [a, b] => {
                 let ((a, fa), (b, fb)) = (get(a), get(b));
                 for i in 0..TILE {
-                    let (a, b) = (word(&a[i]) ^ fa, word(&b[i]) ^ fb);
-                    into[i] = if AND { into[i] & a & b } else { into[i] | a | b };
+                    put(&mut into[i], meet(word(&a[i]) ^ fa, word(&b[i]) ^ fb));
                 }
             }
             [a] => {
                 let (a, fa) = get(a);
                 for i in 0..TILE {
-                    let a = word(&a[i]) ^ fa;
-                    into[i] = if AND { into[i] & a } else { into[i] | a };
+                    put(&mut into[i], word(&a[i]) ^ fa);
                 }
             }
             _ => {}
@@ -336,14 +346,39 @@ fn join(into: &mut Tile, other: &Tile, and: bool) {
     }
 }
 
+/// Sums of population counts, a lane of a vector each: only the end adds them up.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Lanes([u64; 8]);
+
+impl Lanes {
+    #[inline(always)]
+    pub(crate) fn add(&mut self, bits: &[u64; 8]) {
+        self.0.iter_mut().zip(bits).for_each(|(n, w)| *n += u64::from(w.count_ones()));
+    }
+    #[inline(always)]
+    pub(crate) fn sum(&self) -> u64 {
+        self.0.iter().sum()
+    }
+}
+
 /// Counts members.
 #[derive(Default)]
-pub(crate) struct Counted(pub(crate) u64);
+pub(crate) struct Counted {
+    lanes: Lanes,
+}
+
+impl Counted {
+    pub(crate) fn sum(&self) -> u64 {
+        self.lanes.sum()
+    }
+}
 
 impl Sink for Counted {
     #[inline(always)]
     fn take<const FAST: bool>(&mut self, _: usize, bits: &Tile) {
-        self.0 += bits.iter().map(|w| u64::from(w.count_ones())).sum::<u64>();
+        let mut lanes = self.lanes;
+        bits.as_chunks::<8>().0.iter().for_each(|c| lanes.add(c));
+        self.lanes = lanes;
     }
 }
 

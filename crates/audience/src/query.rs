@@ -63,16 +63,16 @@ impl<'a> Query<'a> {
 
     /// How many in some of the [`View::blocks`]: the parts of an answer may be counted by several threads.
     pub fn count_in(&self, blocks: Range<usize>) -> Result<u64, AskError> {
-        let (mut machine, mut n) = (Machine::default(), Counted::default());
+        let (mut machine, mut counted, mut whole) = (Machine::default(), Counted::default(), 0u64);
         for b in blocks {
             machine.clear();
             match machine.emit(self.view, &self.root, b)? {
                 Outcome::Always(false) => {}
-                Outcome::Always(true) => n.0 += self.view.rows_of(b) as u64,
-                Outcome::Code => machine.run_at(self.level, &mut n),
+                Outcome::Always(true) => whole += self.view.rows_of(b) as u64,
+                Outcome::Code => machine.run_at(self.level, &mut counted),
             }
         }
-        Ok(n.0)
+        Ok(whole + counted.sum())
     }
 
     /// The ordinals, ascending; `out` is overwritten, its room used again.

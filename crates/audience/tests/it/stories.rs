@@ -110,6 +110,22 @@ fn what_cannot_be_built_says_why() {
     assert_eq!(say(b.finish().map(|_| ())), "column `brand`: it was begun and not finished");
 }
 
+#[test]
+fn an_index_of_nobody_is_an_index() {
+    let bytes = bytes_of(head(0), |b| {
+        for tag in ["vip", "calls", "plan", "brand"] {
+            b.column(tag, &catalogue_type(tag), "").unwrap().finish().unwrap();
+        }
+    });
+    let index = Index::open(bytes, TENANT).unwrap();
+    index.verify().unwrap();
+    let sets = MemorySets::default();
+    for text in ["everyone", "calls > 3", "not (plan starts with \"g\" or brand = a)", "vip is unknown"] {
+        assert_eq!(count(&index, &sets, text), 0, "{text}");
+    }
+    assert!(index.view().everyone().unwrap().is_empty());
+}
+
 /// The bytes of format 1. A change of them needs a new version, and the old file must still be read.
 #[test]
 fn the_format_stays() {
