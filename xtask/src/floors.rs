@@ -87,7 +87,7 @@ const PURE_CLIPPY: &[&str] = &[
 ];
 
 /// Past this a Rust file has outgrown its one subject (the house says about 500).
-const LINES_MAX: usize = 550;
+const LINES_MAX: usize = 700;
 
 pub fn run() -> ExitCode {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."));

@@ -80,7 +80,7 @@ pub async fn run(options: DemoOptions, progress: &dyn Progress) -> Result<Demo> 
     let app = Arc::new(App::open(app_options).await?);
     let imported = import_all(&app, &written, province.end(), progress)?;
     steps.end("imported");
-    let tags_computed = compute_tags(&app, province.end(), progress).await?;
+    let tags_computed = compute_tags(&app, app.now(), progress).await?;
     steps.end("tags");
     let [planner, approver] = people(&app).await?;
     let prepared = prepare_campaign(&app, &planner.0, &approver.0).await?;

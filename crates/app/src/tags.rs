@@ -51,7 +51,10 @@ impl App {
                 .or_fail(Kind::Failure, "tags", || "the tags cannot be computed".to_owned())?;
         // questions are asked of the index: it is there before the first one
         let id = report.snapshot.id();
-        tokio::task::block_in_place(|| self.lake.index(id))
+        let lake = self.lake.clone();
+        tokio::task::spawn_blocking(move || lake.index(id).map(drop))
+            .await
+            .map_err(|e| AppError::failure("internal", "indexing ended in a panic").because(e))?
             .or_fail(Kind::Failure, "index", || format!("cannot index snapshot {}", id.0))?;
         Ok(TagsComputed {
             snapshot: report.snapshot.id().0,

@@ -129,7 +129,11 @@ impl Inner {
 
     fn open_index(&self, id: u32) -> Result<Index<Mmap>> {
         let path = self.index_path(id);
-        Index::open(map(&path)?, self.tenant).map_err(|e| LakeError::damaged(&path, e.to_string()))
+        let damaged = |e: kairos_audience::IndexError| LakeError::damaged(&path, e.to_string());
+        let index = Index::open(map(&path)?, self.tenant).map_err(damaged)?;
+        // once a process and snapshot: a changed byte is never counted
+        index.verify().map_err(damaged)?;
+        Ok(index)
     }
 
     fn build_index(&self, snapshot: &Snapshot, before: Option<&Index<Mmap>>) -> Result<()> {

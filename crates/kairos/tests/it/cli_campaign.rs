@@ -58,10 +58,10 @@ fn one(found: Vec<(String, String)>, pointer: &str, parts: &[&str]) {
 fn tags_are_listed_shown_and_proved() {
     let t = Tenant::loaded();
     let list = t.json(&["tag", "list"]);
-    assert_eq!(list["tags"].as_array().unwrap().len(), 581);
+    assert_eq!(list["tags"].as_array().unwrap().len(), 582);
     assert_eq!(list["as_of"], "2026-03-02T00:30:00Z");
     let check = t.json(&["tag", "check"]);
-    assert_eq!((&check["tags"], &check["categories"], &check["problems"]), (&json!(581), &json!(35), &json!([])));
+    assert_eq!((&check["tags"], &check["categories"], &check["problems"]), (&json!(582), &json!(35), &json!([])));
     let show = t.json(&["tag", "show", "arpu_3m"]);
     assert_eq!((&show["type"], &show["tables"]), (&json!("money"), &json!(["bill"])));
     assert_eq!((&show["coverage"], &show["freshness"]), (&json!(1.0), &json!("2026-02-28T18:00:00Z")));
@@ -80,13 +80,13 @@ fn only_what_changed_is_computed_again() {
         let done = t.json(&["--definitions", "definitions", "tag", "compute", "--as-of", AS_OF]);
         (done["new"].as_bool().unwrap(), done["computed"].as_u64().unwrap(), done["reused"].as_u64().unwrap())
     };
-    assert_eq!(compute(), (false, 0, 581));
+    assert_eq!(compute(), (false, 0, 582));
     let file = definitions.join("tags/scenarios.toml");
     let text = fs::read_to_string(&file).unwrap();
     assert_eq!(text.matches("data_mb_month >= 5").count(), 1);
     fs::write(&file, text.replace("data_mb_month >= 5", "data_mb_month >= 6")).unwrap();
     assert_eq!(compute(), (true, 1, 580));
-    assert_eq!(compute(), (false, 0, 581));
+    assert_eq!(compute(), (false, 0, 582));
 }
 
 #[test]

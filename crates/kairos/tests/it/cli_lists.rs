@@ -132,7 +132,7 @@ fn a_list_that_a_tag_names_stays() {
     let alice = t.json(&with(&["user", "add", "alice"]))["token"].as_str().unwrap().to_owned();
     let file = t.write("vip.csv", numbers(3).join("\n"));
     t.ok(&with(&["--token", &alice, "list", "load", "vip", file.to_str().unwrap()]));
-    t.write("definitions/tags/local.toml", "[[tag]]\nid = \"is_vip\"\nzh = \"贵宾\"\nen = \"VIP\"\naspect = \"basic\"\ncategory = \"vip\"\ntype = \"bool\"\ncondition = \"subscriber in list vip\"\nowner = \"branch\"\nrefresh = \"day\"\ndescription = \"x\"\n");
+    t.write("definitions/tags/local.toml", "[[tag]]\nid = \"is_vip\"\nzh = \"贵宾\"\nen = \"VIP\"\naspect = \"basic\"\ncategory = \"vip\"\ntype = \"bool\"\ncondition = \"subscriber in list vip\"\nowner = \"branch\"\nrefresh = \"daily\"\ndescription = \"x\"\n");
     t.refused(&with(&["--token", &alice, "list", "drop", "vip"])).is(5, "list_used", &["a tag names the list `vip`"]);
     assert_eq!(t.json(&with(&["audience", "count", "subscriber in list vip"]))["count"], 3);
 }

@@ -160,7 +160,7 @@ fn a_pause_and_the_kill_switch_stop_what_is_under_way_within_a_second() {
     });
     assert_eq!(s.json(&["kill-switch"])["on"], true);
     let refused = s.t.refused(&["--token", &s.bob, "kill-switch", "off"]);
-    refused.is(2, "reason", &["--reason"]);
+    refused.is(2, "reason", &["say why", "audit log"]);
     s.t.refused(&["kill-switch", "off", "--reason", "x"]).is(4, "token", &["KAIROS_TOKEN"]);
     s.json(&["--token", &s.bob, "kill-switch", "off", "--reason", "price mended"]);
     wait("the rest to be sent", || (s.states(&["not_reached", "deferred", "pending"]) == 0).then_some(()));

@@ -130,7 +130,7 @@ fn no_file_of_a_data_directory_and_no_log_of_an_import_holds_a_number_or_a_name(
     let number = province_text("numbers.csv").lines().nth(1).unwrap().split(',').nth(1).unwrap().to_owned();
     assert_eq!(trace(&["explain", &number]), 3);
     assert_eq!(trace(&["tag", "compute", "--as-of", crate::cli::AS_OF]), 0);
-    assert_eq!(trace(&["audience", "freeze", "ring_back_prospect"]), 0);
+    assert_eq!(trace(&["audience", "freeze", "arpu_3m >= 40 yuan"]), 0);
     secrets.assert_clean(&t.data());
 }
 

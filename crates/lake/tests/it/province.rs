@@ -37,6 +37,7 @@ const REGISTER: Plan = &[
     (18, "customer_group", Text, 1),
     (19, "payment_method", Text, 1),
     (20, "do_not_disturb", Bool, 1),
+    (21, "language", Text, 1),
 ];
 const PRODUCTS: Plan = &[
     (0, "subscriber", Subscriber, 1),

@@ -124,7 +124,7 @@ async fn rows_and_sql_answer_alike() {
             assert_eq!(got.borrow(), want, "subscriber {s}, {id}");
         }
     }
-    let (mut seen, mut selected) = (0, 0);
+    let (mut seen, mut others, mut selected) = (0, 0, 0);
     for seed in 0..1_000u64 {
         let clauses = if seed % 100 == 99 { 500 } else { 12 };
         let c: Condition = testing::condition(seed, clauses, &catalogue);
@@ -132,6 +132,15 @@ async fn rows_and_sql_answer_alike() {
         let want: RoaringBitmap = (0..rows.len() as u32)
             .filter(|&s| compiled.eval(&rows[s as usize].facts(&compiled), testing::AS_OF) == Some(true))
             .collect();
+        // the snapshot's money is in its tenant's currency, and the index refuses a condition in another one
+        let foreign = c.tags().iter().any(|t| matches!(t.ty, TagType::Money(of) if of != Currency::CNY));
+        if foreign {
+            let e = lake.select(snapshot, &c, &sets).unwrap_err().to_string();
+            assert!(e.contains("money in USD"), "{e}");
+            assert_eq!(lake.select_by_sql(snapshot, &c, &sets).unwrap(), want, "seed {seed}: {}", c.text());
+            others += 1;
+            continue;
+        }
         let got = lake.select(snapshot, &c, &sets).unwrap_or_else(|e| panic!("seed {seed}: {}\n{e:?}", c.text()));
         assert_eq!(got, want, "seed {seed}: {}", c.text());
         assert_eq!(lake.count(snapshot, &c, &sets).unwrap(), want.len());
@@ -141,7 +150,7 @@ async fn rows_and_sql_answer_alike() {
         seen += 1;
         selected += want.len();
     }
-    assert!(seen == 1_000 && selected > 10_000, "{selected}");
+    assert!(seen + others == 1_000 && seen > 400 && selected > 5_000, "{seen} {others} {selected}");
 }
 
 #[tokio::test]

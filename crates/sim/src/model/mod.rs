@@ -67,6 +67,8 @@ pub struct Entry {
 pub struct Person {
     pub cell: CellId,
     pub power_off: bool,
+    /// When the newest event that said so happened.
+    pub known_at: Timestamp,
     /// Opted out, by class code − 1.
     pub out: [bool; 3],
     pub erased: bool,
@@ -259,7 +261,10 @@ impl Model {
             Input::OptIn { subscriber, class } => self.set_out(subscriber, class, false),
             Input::Event(e) => {
                 let p = &mut self.people[e.subscriber.0 as usize];
-                (p.cell, p.power_off) = (e.cell, e.kind == EventType::POWER_OFF);
+                // an older event never moves a subscriber back
+                if e.at >= p.known_at {
+                    (p.known_at, p.cell, p.power_off) = (e.at, e.cell, e.kind == EventType::POWER_OFF);
+                }
             }
             // no world sends batches or a past yet
             Input::StartWave(_) | Input::Outcome { .. } | Input::Events(_) | Input::Past(_) | Input::Tick => {}
