@@ -34,6 +34,7 @@ fn main() -> ExitCode {
         checkpoint_events: number("checkpoint").unwrap_or(32_000_000),
         kill_at: number("kill_at"),
         out: arg("out").map(PathBuf::from),
+        wait: std::time::Duration::from_secs(number("wait").unwrap_or(0)),
     };
     match run::run(&settings) {
         Err(e) => {

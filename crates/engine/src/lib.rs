@@ -32,6 +32,7 @@ mod library;
 mod live;
 mod moments;
 mod output;
+mod pages;
 mod pump;
 mod query;
 mod record;
@@ -50,4 +51,5 @@ pub use library::{AudienceHash, Library, LibraryError};
 pub use output::{
     ContactView, IntakeCounts, Member, Offered, Output, Recovered, Seen, Sums, Trail, Waterfall, WaveView, Which,
 };
+pub use pages::advise_huge;
 pub use trail::TrailReader;

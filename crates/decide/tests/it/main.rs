@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod allocation;
+mod moments;
 mod oracle;
 mod page;
 mod stories;
