@@ -9,7 +9,7 @@ STAGE = $(CARGO_TARGET_DIR)/ci/xtask stage
 DATA ?=
 ONCE ?=
 
-.PHONY: help build demo test tools bench bench-truth bench-numbers fmt
+.PHONY: help build demo test tools bench bench-truth bench-numbers bench-engine fmt
 
 help:
 	@echo "make demo    build, then run the whole loop on a synthetic province (ONCE=1 ends after the report)"
@@ -44,6 +44,15 @@ bench-truth:
 
 bench-numbers:
 	cargo run --locked --quiet --profile bench-o3 -p kairos-bench-numbers
+
+# Real-time decisions: SIZE=small|full|long SEED=n OUT=file; FLINK=1 runs Flink too, which is fetched from PyPI (230 MB).
+BENCH_DIR ?= /tmp/kairos-bench-engine
+bench-engine:
+	cargo build --locked --quiet --profile bench-o3 -p kairos-bench-engine
+	mkdir -p $(BENCH_DIR)
+	rustc -O -C target-cpu=native -C panic=abort benches/engine/probe/w1_probe.rs -o $(BENCH_DIR)/w1_probe
+	$(CARGO_TARGET_DIR)/bench-o3/kairos-bench-engine size=$(or $(SIZE),full) seed=$(or $(SEED),1) out=$(OUT) \
+		dir=$(BENCH_DIR) probe=$(BENCH_DIR)/w1_probe $(if $(FLINK),flink=$(CURDIR)/benches/engine/flink/run.sh)
 
 fmt:
 	cargo fmt --all
