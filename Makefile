@@ -11,7 +11,7 @@ ONCE ?=
 SEED ?=
 SEEDS ?=
 
-.PHONY: help build demo test tools soak soak-mutants bench bench-truth bench-numbers bench-events bench-audience fmt
+.PHONY: help build demo test tools soak soak-mutants bench bench-truth bench-numbers bench-events bench-audience bench-engine fmt
 
 help:
 	@echo "make demo    build, then run the whole loop on a synthetic province (ONCE=1 ends after the report)"
@@ -54,7 +54,7 @@ soak-mutants:
 	$(CARGO_TARGET_DIR)/ci/soak mutants $(MUTANTS)
 
 # Headline figures; not a part of `make test`. Each prints a table and one JSON line.
-bench: bench-truth bench-numbers bench-events bench-audience
+bench: bench-truth bench-numbers bench-events bench-audience bench-engine
 
 bench-truth:
 	cargo run --locked --quiet --profile bench-o3 -p kairos-bench-truth -- $(or $(CAMPAIGNS),1000) $(or $(SEED),1)
@@ -75,6 +75,15 @@ $(AUDIENCE_PEERS)/ready:
 bench-audience: $(AUDIENCE_PEERS)/ready
 	cargo run --locked --quiet --profile bench-o3 -p kairos-bench-audience -- \
 	  --scratch $(AUDIENCE_PEERS) --python $(AUDIENCE_PEERS)/venv/bin/python
+
+# Real-time decisions: SIZE=small|full|long SEED=n OUT=file; FLINK=1 runs Flink too, which is fetched from PyPI (230 MB).
+BENCH_DIR ?= $(CARGO_TARGET_DIR)/bench-engine
+bench-engine:
+	cargo build --locked --quiet --profile bench-o3 -p kairos-bench-engine
+	mkdir -p $(BENCH_DIR)
+	rustc -O -C target-cpu=native -C panic=abort benches/engine/probe/w1_probe.rs -o $(BENCH_DIR)/w1_probe
+	$(CARGO_TARGET_DIR)/bench-o3/kairos-bench-engine size=$(or $(SIZE),full) seed=$(or $(SEED),1) out=$(OUT) \
+		dir=$(BENCH_DIR) probe=$(BENCH_DIR)/w1_probe $(if $(FLINK),flink=$(CURDIR)/benches/engine/flink/run.sh)
 
 fmt:
 	cargo fmt --all

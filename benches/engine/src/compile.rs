@@ -5,7 +5,7 @@ use kairos_decide::{
     CellSet, Cmp, Consent, ContactPolicy, Facts, FamilyId, Field, Filter, Layout, Listed, Matrix, MinuteRange,
     Playbook, QuietHours, Rows, RunState, Share, TenantPolicy, Test, Then, Trigger, UnknownConsent,
 };
-use kairos_engine::{AudienceHash, Library, LibraryError};
+use kairos_engine::{AudienceHash, Library, LibraryError, advise_huge};
 use kairos_model::{
     CampaignClass, CampaignId, CampaignVersion, CellId, Channel, Currency, EventType, ForeignId, Money, Party, PartyId,
     PlaybookId, SnapshotId, Span, SubscriberId, Timestamp, Zone,
@@ -147,7 +147,8 @@ fn matrix(w: &World, campaigns: &[Campaign], layout: Layout) -> Matrix {
         .map(|c| layout.slot_of(campaign_id(c.id)).unwrap_or_else(|| unreachable!("every campaign has a trigger")))
         .collect();
     let (words, peer_words) = (layout.words(), layout.peer_words());
-    let mut own = vec![0u64; words * w.subs as usize];
+    let mut own_rows = huge_rows(words, w.subs as usize);
+    let own = own_rows.bits_mut();
     for s in 0..w.subs {
         let tags = w.tags(s);
         let row = &mut own[s as usize * words..][..words];
@@ -166,7 +167,8 @@ fn matrix(w: &World, campaigns: &[Campaign], layout: Layout) -> Matrix {
         })
         .collect();
     let rows = |from: u64| {
-        let mut bits = vec![0u64; peer_words * w.subs as usize];
+        let mut rows = huge_rows(peer_words, w.subs as usize);
+        let bits = rows.bits_mut();
         for p in 0..w.subs {
             let row = &mut bits[p as usize * peer_words..][..peer_words];
             for &(c, word, bit) in &peered {
@@ -175,11 +177,18 @@ fn matrix(w: &World, campaigns: &[Campaign], layout: Layout) -> Matrix {
                 }
             }
         }
-        Rows::from_bits(peer_words, bits).unwrap_or_else(|| unreachable!("whole rows"))
+        rows
     };
     let peers = [rows(0), rows(w.subs)];
-    let own = Rows::from_bits(words, own).unwrap_or_else(|| unreachable!("whole rows"));
-    Matrix::from_parts(layout, own, peers, vec![0; peer_words]).unwrap_or_else(|| unreachable!("rows of the layout"))
+    Matrix::from_parts(layout, own_rows, peers, vec![0; peer_words])
+        .unwrap_or_else(|| unreachable!("rows of the layout"))
+}
+
+/// Rows of zeros in large pages.
+fn huge_rows(words: usize, rows: usize) -> Rows {
+    let rows = Rows::new(words, rows);
+    advise_huge(rows.bits().as_ptr().cast(), 8 * rows.bits().len());
+    rows
 }
 
 impl Facts for Snapshot {

@@ -1,72 +1,67 @@
-//! Real-time decisions (W1): the whole engine, the bare loop and Flink on the same stream, one after the other.
+//! `make bench-engine`: real-time decisions (W1). The bare loop, the whole engine and, if asked for, Flink on the same
+//! stream, one after the other, each pinned to one processor. Prints a table and one JSON line.
+//!
+//! SIZE=small|full|long, SEED, OUT (our output, line for line the oracle's), FLINK=1 (fetches Flink from PyPI), DIR.
 
 mod compile;
+mod driver;
 mod machine;
 mod run;
 mod w1;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode, time::Duration};
 
+/// `name=value` of the command line.
 fn arg(name: &str) -> Option<String> {
-    std::env::args().find_map(|a| a.strip_prefix(&format!("{name}=")).map(str::to_owned))
+    std::env::args().find_map(|a| a.strip_prefix(&format!("{name}=")).map(str::to_owned)).filter(|v| !v.is_empty())
 }
-fn number(name: &str) -> Option<u64> {
-    arg(name).map(|v| v.parse().unwrap_or_else(|_| panic!("{name}={v} is no number")))
+fn number(name: &str) -> Result<Option<u64>, String> {
+    arg(name).map(|v| v.parse().map_err(|_| format!("{name}={v}: a number is wanted"))).transpose()
 }
 
-fn main() -> ExitCode {
+fn world() -> Result<w1::World, String> {
     let (subs, events) = match arg("size").as_deref().unwrap_or("small") {
         "small" => (20_000, 480_000),
         "full" => (10_000_000, 19_200_000),
         "long" => (10_000_000, 96_000_000),
-        other => panic!("size={other}: small, full or long"),
+        other => return Err(format!("size={other}: small, full or long")),
     };
-    let world =
-        w1::World::new(number("subs").unwrap_or(subs), number("events").unwrap_or(events), number("seed").unwrap_or(1));
-    let dir = PathBuf::from(arg("dir").unwrap_or_else(|| "/tmp/kairos-bench-engine".to_owned()));
+    let (subs, events) = (number("subs")?.unwrap_or(subs), number("events")?.unwrap_or(events));
+    w1::World::new(subs, events, number("seed")?.unwrap_or(1))
+}
+
+/// The engine alone, in this process.
+fn engine(world: w1::World, dir: PathBuf) -> Result<(), String> {
     if arg("resume").is_none() && dir.exists() {
-        std::fs::remove_dir_all(&dir).unwrap_or_else(|e| panic!("cannot empty `{}`: {e}", dir.display()));
+        std::fs::remove_dir_all(&dir).map_err(|e| format!("cannot empty `{}`: {e}", dir.display()))?;
     }
     let settings = run::Settings {
         world,
         dir,
-        partitions: number("partitions").unwrap_or(1) as u16,
-        checkpoint_events: number("checkpoint").unwrap_or(32_000_000),
-        kill_at: number("kill_at"),
+        partitions: number("partitions")?.unwrap_or(1) as u16,
+        checkpoint_events: number("checkpoint")?.unwrap_or(32_000_000),
+        kill_at: number("kill_at")?,
         out: arg("out").map(PathBuf::from),
+        wait: Duration::from_secs(number("wait")?.unwrap_or(0)),
+        lazy: arg("lazy").is_some(),
     };
-    match run::run(&settings) {
+    let report = run::run(&settings).map_err(|e| e.to_string())?;
+    println!("{}", report.json());
+    Ok(())
+}
+
+fn main() -> ExitCode {
+    let dir = PathBuf::from(arg("dir").unwrap_or_else(|| "/tmp/kairos-bench-engine".to_owned()));
+    let done = world().and_then(|w| match arg("entrant").as_deref() {
+        Some("engine") => engine(w, dir),
+        Some(other) => Err(format!("entrant={other}: engine")),
+        None => driver::drive(&w, &dir),
+    });
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
             eprintln!("{e}");
             ExitCode::FAILURE
-        }
-        Ok(r) => {
-            let rate = r.events as f64 / r.cpu.as_secs_f64() / 1e6;
-            println!(
-                "engine subs={} events={} seed={} {:.3} CPU-s {:.2} M events/CPU-s wall {:.2?} | sent {} control {} | waiting {} left {} merged {} matched {} | checkpoints {} | withheld {:?} | resident {} peers {} state {:?} | loaded {:.1?} recovery {:.2?} | state={:016x} sha256={}",
-                world.subs,
-                r.events,
-                world.seed,
-                r.cpu.as_secs_f64(),
-                rate,
-                r.wall,
-                r.sent,
-                r.control,
-                r.timers[0],
-                r.timers[1],
-                r.timers[2],
-                r.timers[3],
-                r.checkpoints,
-                r.withheld,
-                r.resident,
-                r.peer_bytes,
-                r.state_bytes,
-                r.loaded,
-                r.recovery,
-                r.state,
-                r.sha256
-            );
-            ExitCode::SUCCESS
         }
     }
 }

@@ -10,7 +10,7 @@ use kairos_engine::{
     Engine, EngineConfig, EngineError, EventBatch, Input, Library, Origin, Output, PastContact, Sums, Trail,
 };
 use kairos_journal::{Journal, JournalConfig, Position, RealDisk};
-use kairos_model::{CampaignId, ContactState, DecisionRecord, Event, SubscriberId, TenantId, Verdict};
+use kairos_model::{CampaignId, ContactState, DecisionRecord, Event, SubscriberId, TenantId, Timestamp, Verdict};
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
@@ -18,8 +18,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Events in one batch: one group of a MiB.
-const BATCH: usize = 32_768;
+/// Events in one batch: what stays in the processor's cache from the intake to the journal's buffer.
+const BATCH: usize = 4_096;
+/// Batches in one call: a group of a MiB.
+const BATCHES: usize = 8;
 
 pub struct Settings {
     pub world: World,
@@ -29,6 +31,10 @@ pub struct Settings {
     /// After so many events the process kills itself.
     pub kill_at: Option<u64>,
     pub out: Option<PathBuf>,
+    /// Between loading and the first event.
+    pub wait: Duration,
+    /// Events are made as they are handed over, so that what is resident at the end is the engine alone.
+    pub lazy: bool,
 }
 
 /// What a run found.
@@ -48,6 +54,31 @@ pub struct Report {
     pub loaded: Duration,
     pub recovery: Duration,
     pub withheld: BTreeMap<&'static str, u64>,
+}
+
+impl Report {
+    /// One line for whoever started the run.
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::json!({
+            "events": self.events,
+            "cpu_s": self.cpu.as_secs_f64(),
+            "wall_s": self.wall.as_secs_f64(),
+            "loaded_s": self.loaded.as_secs_f64(),
+            "opened_s": self.recovery.as_secs_f64(),
+            "sent": self.sent,
+            "control": self.control,
+            "matched": self.timers[3],
+            "waiting": self.timers[0],
+            "merged": self.timers[2],
+            "withheld": self.withheld,
+            "checkpoints": self.checkpoints,
+            "resident": self.resident,
+            "peer_bytes": self.peer_bytes,
+            "state_bytes": self.state_bytes,
+            "state": format!("{:016x}", self.state),
+            "sha256": self.sha256,
+        })
+    }
 }
 
 fn open(s: &Settings, shelf: &Arc<Shelf>) -> Result<Engine, EngineError> {
@@ -100,17 +131,26 @@ fn collect(out: &[Output], lines: &mut Vec<Line>) {
     }
 }
 
-fn batches(w: &World, from: u64) -> Vec<Arc<EventBatch>> {
-    let mut all = Vec::new();
-    let mut at = from;
-    while at < w.events {
-        let to = (at + BATCH as u64).min(w.events);
+/// The events of one call.
+fn call(w: &World, from: u64) -> Vec<Input> {
+    let to = (from + (BATCH * BATCHES) as u64).min(w.events);
+    let batch = |at: u64| {
+        let to = (at + BATCH as u64).min(to);
         let events: Vec<Event> = (at..to).map(|i| event(w, i)).collect();
         let origin = Origin::Offsets { source: 1, partition: 0, from: at, to, each: Vec::new() };
-        all.push(Arc::new(EventBatch { origin, events }));
-        at = to;
-    }
-    all
+        Input::Events(Arc::new(EventBatch { origin, events }))
+    };
+    (from..to).step_by(BATCH).map(batch).collect()
+}
+fn calls(w: &World, from: u64) -> Vec<Vec<Input>> {
+    (from..w.events).step_by(BATCH * BATCHES).map(|at| call(w, at)).collect()
+}
+/// How many events, and when the last of them arrived.
+fn size_of(inputs: &[Input]) -> (u64, Timestamp) {
+    inputs.iter().fold((0, stamp(T0)), |(n, t), i| match i {
+        Input::Events(b) => (n + b.events.len() as u64, b.events.last().map_or(t, |e| e.arrived)),
+        _ => (n, t),
+    })
 }
 
 pub fn run(s: &Settings) -> Result<Report, EngineError> {
@@ -126,16 +166,26 @@ pub fn run(s: &Settings) -> Result<Report, EngineError> {
     }
     let loaded = t.elapsed();
     let from = engine.taken(1, 0);
-    let all = batches(w, from);
+    let all = if s.lazy { Vec::new() } else { calls(w, from) };
     eprintln!("loaded in {loaded:.1?}, {:.1?} of processor time; {from} events taken before", cpu() - c);
+    // time for a profiler to attach
+    std::thread::sleep(s.wait);
     let mut lines: Vec<Line> = Vec::new();
     let (wall, start) = (Instant::now(), cpu());
-    let mut done = from;
-    for batch in &all {
-        let now = batch.events.last().map_or(stamp(T0), |e| e.arrived);
-        let out = engine.handle(now, &[Input::Events(batch.clone())])?;
+    let (mut done, mut made, published) = (from, all.iter(), engine.checkpoints());
+    while done < w.events {
+        let lazy;
+        let inputs = match made.next() {
+            Some(inputs) => inputs,
+            None => {
+                lazy = call(w, done);
+                &lazy
+            }
+        };
+        let (events, now) = size_of(inputs);
+        let out = engine.handle(now, inputs)?;
         collect(&out, &mut lines);
-        done += batch.events.len() as u64;
+        done += events;
         if s.kill_at.is_some_and(|n| done >= n) {
             kill();
         }
@@ -143,6 +193,8 @@ pub fn run(s: &Settings) -> Result<Report, EngineError> {
     let out = engine.handle(stamp(T_END), &[Input::Tick])?;
     collect(&out, &mut lines);
     let (cpu, wall) = (cpu() - start, wall.elapsed());
+    eprintln!("done in {wall:.2?}, {cpu:.2?} of processor time");
+    std::thread::sleep(s.wait);
     drop(all);
     if from > 0 {
         lines = from_trail(&engine)?;
@@ -151,7 +203,7 @@ pub fn run(s: &Settings) -> Result<Report, EngineError> {
     if let Some(out) = &s.out {
         std::fs::write(out, &text).unwrap_or_else(|e| fail(out, &e));
     }
-    Ok(report(s, &engine, &shelf, &lines, &text, (cpu, wall), (loaded, recovery), w.events - from))
+    Ok(report(s, &engine, &shelf, &lines, &text, (cpu, wall), (loaded, recovery), w.events - from, published))
 }
 
 fn fail(path: &Path, e: &std::io::Error) -> ! {
@@ -201,6 +253,7 @@ fn report(
     (cpu, wall): (Duration, Duration),
     (loaded, recovery): (Duration, Duration),
     events: u64,
+    published: u64,
 ) -> Report {
     let w = &s.world;
     let mut seen = vec![false; w.subs as usize];
@@ -226,7 +279,7 @@ fn report(
         timers: timers(engine, &all),
         state,
         sha256: sha256(text.as_bytes()),
-        checkpoints: engine.checkpoints(),
+        checkpoints: engine.checkpoints() - published,
         resident: resident(),
         peer_bytes: shelf.facts.matrix().bytes().1 as u64,
         state_bytes: engine.state_bytes(),

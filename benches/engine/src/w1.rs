@@ -78,9 +78,11 @@ pub struct Event {
 }
 
 impl World {
-    pub fn new(subs: u64, events: u64, seed: u64) -> Self {
-        assert!(events.is_multiple_of(48) && subs.is_multiple_of(32), "events by 48, subscribers by 32");
-        Self { h: H::new(seed), subs, events, seed }
+    pub fn new(subs: u64, events: u64, seed: u64) -> Result<Self, String> {
+        if !events.is_multiple_of(48) || !subs.is_multiple_of(32) || subs == 0 || subs > 1 << 29 {
+            return Err(format!("{subs} subscribers and {events} events: multiples of 32 and 48 are wanted"));
+        }
+        Ok(Self { h: H::new(seed), subs, events, seed })
     }
     pub fn home(&self, s: u64) -> u64 {
         self.h.at(Stream::Home, s) % CELLS

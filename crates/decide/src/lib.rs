@@ -44,7 +44,8 @@ pub use playbook::{
 pub use state::{Entry, HISTORY_KEEP, Mark, Progress, Timer};
 pub use states::{Saved, State, States};
 pub use step::{
-    Action, Actions, Arm, Moment, Request, Waiting, Withheld, arm_of, order_key, order_salt, step, wave_event,
+    Action, Actions, Arm, Moment, Request, Waiting, Withheld, arm_of, glance, order_key, order_salt, step,
+    step_glanced, wave_event,
 };
 pub use trigger::{CellSet, Cmp, Earlier, Field, Filter, Test, Then, Trigger};
 pub use window::{Calendar, MinuteRange, QuietHours};

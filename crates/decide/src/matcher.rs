@@ -288,15 +288,35 @@ impl Matcher {
         }
     }
 
-    /// Asks the processor for the lines that an event of this subscriber and peer will read.
+    /// Asks the processor for the row that an event of this subscriber will read.
     #[inline]
-    pub fn prefetch(&self, subscriber: SubscriberId, peer: PartyId) {
+    pub fn prefetch(&self, subscriber: SubscriberId) {
         if let Some(word) = self.matrix.own(subscriber).first() {
             crate::prefetch::read(word);
         }
-        if let Some(word) = self.matrix.peer(peer).first() {
-            crate::prefetch::read(word);
+    }
+    /// Whether the event has any candidate, window and peer apart. Asks for the peer's row if one is to be looked at.
+    #[inline]
+    pub fn glance(&self, e: &Event) -> bool {
+        let kind = self.kind_at(e.kind);
+        if kind == NONE {
+            return false;
         }
+        let kind = &self.kinds[usize::from(kind)];
+        let n = kind.words.len();
+        let from = self.classes.of(e.cell) * n;
+        let row = self.matrix.own(e.subscriber);
+        let mut any = false;
+        for (w, &mask) in kind.words.iter().zip(&kind.masks[from..from + n]) {
+            let m = mask & (row.get(w.at).copied().unwrap_or(0) | w.free);
+            any |= m != 0;
+            if m & w.peered != 0
+                && let Some(word) = self.matrix.peer(e.peer).first()
+            {
+                crate::prefetch::read(word);
+            }
+        }
+        any
     }
 }
 

@@ -96,36 +96,75 @@ impl Layout {
     }
 }
 
-/// Rows of bits by ordinal.
-#[derive(Clone, Debug, Default, PartialEq)]
+/// Words of a line of the processor's cache.
+const LINE: usize = 8;
+
+/// Rows of bits by ordinal. They begin at a line, so that rows of 1, 2, 4 or 8 words lie in one.
+#[derive(Debug, Default)]
 pub struct Rows {
     words: usize,
     bits: Vec<u64>,
+    start: usize,
+    len: usize,
 }
 
 impl Rows {
-    /// `rows` rows of zeros.
+    /// `rows` rows of zeros. Their memory is not touched yet.
     pub fn new(words: usize, rows: usize) -> Self {
-        Self { words, bits: vec![0; words * rows] }
+        let len = words * rows;
+        let bits = vec![0; len + LINE];
+        let start = bits.as_ptr().align_offset(8 * LINE) % LINE;
+        Self { words, bits, start, len }
     }
     /// As they were written; `None` if the bits are no whole number of rows.
-    pub fn from_bits(words: usize, bits: Vec<u64>) -> Option<Self> {
-        (if words == 0 { bits.is_empty() } else { bits.len().is_multiple_of(words) }).then_some(Self { words, bits })
+    pub fn from_bits(words: usize, bits: &[u64]) -> Option<Self> {
+        if !(if words == 0 { bits.is_empty() } else { bits.len().is_multiple_of(words) }) {
+            return None;
+        }
+        let mut rows = Self::new(words, bits.len().checked_div(words).unwrap_or(0));
+        rows.bits_mut().copy_from_slice(bits);
+        Some(rows)
     }
+    /// All rows, one after the other.
     pub fn bits(&self) -> &[u64] {
-        &self.bits
+        &self.bits[self.start..self.start + self.len]
+    }
+    pub fn bits_mut(&mut self) -> &mut [u64] {
+        &mut self.bits[self.start..self.start + self.len]
+    }
+    pub fn len(&self) -> usize {
+        self.len.checked_div(self.words).unwrap_or(0)
+    }
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
     }
     /// Empty where there is none.
     #[inline]
     pub fn row(&self, at: u32) -> &[u64] {
         let from = at as usize * self.words;
-        self.bits.get(from..from + self.words).unwrap_or(&[])
-    }
-    #[inline]
-    fn set(&mut self, at: u32, word: usize, bit: u32) {
-        if let Some(w) = self.bits.get_mut(at as usize * self.words + word) {
-            *w |= 1 << bit;
+        if from + self.words > self.len {
+            return &[];
         }
+        &self.bits[self.start + from..self.start + from + self.words]
+    }
+    fn set(&mut self, at: u32, word: usize, bit: u32) {
+        let at = at as usize * self.words + word;
+        if at < self.len {
+            self.bits[self.start + at] |= 1 << bit;
+        }
+    }
+}
+
+impl Clone for Rows {
+    fn clone(&self) -> Self {
+        let mut rows = Self::new(self.words, self.len());
+        rows.bits_mut().copy_from_slice(self.bits());
+        rows
+    }
+}
+impl PartialEq for Rows {
+    fn eq(&self, other: &Self) -> bool {
+        self.words == other.words && self.bits() == other.bits()
     }
 }
 
@@ -160,6 +199,10 @@ impl Matrix {
     pub fn layout(&self) -> &Layout {
         &self.layout
     }
+    /// Subscribers with a row.
+    pub fn subscribers(&self) -> usize {
+        self.own.len()
+    }
     pub fn own_rows(&self) -> &Rows {
         &self.own
     }
@@ -168,7 +211,7 @@ impl Matrix {
     }
     /// Bytes in memory: subscribers' rows, parties' rows.
     pub fn bytes(&self) -> (usize, usize) {
-        (8 * self.own.bits.len(), 8 * (self.peers[0].bits.len() + self.peers[1].bits.len()))
+        (8 * self.own.len, 8 * (self.peers[0].len + self.peers[1].len))
     }
     /// The campaign's static condition holds for these (true, not unknown), its own lists included.
     pub fn set_own(&mut self, slot: usize, subscribers: impl IntoIterator<Item = SubscriberId>) {

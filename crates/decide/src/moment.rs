@@ -26,9 +26,11 @@ const fn power_of(e: &Event) -> Option<bool> {
 }
 
 #[inline]
+#[allow(clippy::too_many_arguments)]
 pub(crate) fn on_event<F: Facts + ?Sized>(
     states: &mut States,
     e: &Event,
+    any: bool,
     facts: &F,
     book: &Playbook,
     now: Timestamp,
@@ -52,6 +54,23 @@ pub(crate) fn on_event<F: Facts + ?Sized>(
         }
         return;
     }
+    if any {
+        look(states, e, at, facts, book, now, actions);
+    } else if !book.matcher().feeds(e.kind).is_empty() {
+        feed(states, e, at, book, &[]);
+    }
+}
+
+#[inline(never)]
+fn look<F: Facts + ?Sized>(
+    states: &mut States,
+    e: &Event,
+    at: Timestamp,
+    facts: &F,
+    book: &Playbook,
+    now: Timestamp,
+    actions: &mut Actions,
+) {
     let mut found = std::mem::take(&mut actions.found);
     found.clear();
     book.matcher().candidates(e, || actions.minute(book, now), &mut found);

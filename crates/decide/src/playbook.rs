@@ -223,10 +223,10 @@ impl Playbook {
     pub(crate) fn matcher(&self) -> &Matcher {
         &self.matcher
     }
-    /// Asks the processor for the static bits that an event will read.
+    /// Asks the processor for the static bits that an event of this subscriber will read.
     #[inline]
-    pub fn prefetch(&self, subscriber: kairos_model::SubscriberId, peer: kairos_model::PartyId) {
-        self.matcher.prefetch(subscriber, peer);
+    pub fn prefetch(&self, subscriber: kairos_model::SubscriberId) {
+        self.matcher.prefetch(subscriber);
     }
     pub(crate) fn place(&self, id: CampaignId) -> Option<usize> {
         self.campaigns.binary_search_by_key(&id, |c| c.id).ok()

@@ -144,14 +144,33 @@ impl States {
     pub fn is_empty(&self) -> bool {
         self.hot.is_empty()
     }
-    /// Makes room for `subscribers` records.
+    /// Gets memory for `subscribers` records, without touching it.
+    pub fn make_room(&mut self, subscribers: usize) {
+        let (len, more) = (self.hot.len(), subscribers.saturating_sub(self.hot.len()));
+        if subscribers > self.hot.capacity() {
+            // an eighth more: doubling would leave half of the memory unused
+            self.hot.reserve_exact(more.max(len / 8));
+        }
+    }
+    /// Makes `subscribers` records, blank ones where there are none.
     pub fn reserve(&mut self, subscribers: usize) {
+        self.make_room(subscribers);
         if subscribers > self.hot.len() {
-            // as many as asked for at once; else by doubling, as ordinals come one by one
-            if self.hot.is_empty() {
-                self.hot.reserve_exact(subscribers);
-            }
             self.hot.resize(subscribers, BLANK);
+        }
+    }
+    /// Where the memory of records and contacts lies: begin and bytes.
+    pub fn regions(&self) -> impl Iterator<Item = (*const u8, usize)> + '_ {
+        std::iter::once((self.hot.as_ptr().cast(), size_of::<Hot>() * self.hot.capacity())).chain(self.pool.regions())
+    }
+    /// Asks the processor for the contacts of a record whose line is there.
+    #[inline]
+    pub fn prefetch_history(&self, subscriber: SubscriberId) {
+        if let Some(hot) = self.hot.get(subscriber.0 as usize)
+            && let [first, .., last] | [first @ last] = self.pool.get(hot.block, hot.len)
+        {
+            crate::prefetch::read(first);
+            crate::prefetch::read(last);
         }
     }
     #[inline]
@@ -181,7 +200,7 @@ impl States {
     }
     #[cold]
     fn grow(&mut self, i: usize) {
-        self.hot.resize(i + 1, BLANK);
+        self.reserve(i + 1);
     }
 
     /// `class: None` = every class.

@@ -173,8 +173,33 @@ pub fn step<F: Facts + ?Sized>(
         let (campaign, wave) = (CampaignId((event.aux >> 16) as u32), WaveNo(event.aux as u16));
         actions.list.push(on_wave(states, event.subscriber, campaign, wave, facts, book, now));
     } else {
-        moment::on_event(states, event, facts, book, now, actions);
+        moment::on_event(states, event, true, facts, book, now, actions);
     }
+}
+
+/// A look at an event some events before its step, when its record and static bits are near: asks for what else the step
+/// will read, and tells whether any trigger can match. For [`step_glanced`], with the same book.
+#[inline]
+pub fn glance(states: &States, event: &Event, book: &Playbook) -> bool {
+    let any = book.matcher().glance(event);
+    if any {
+        states.prefetch_history(event.subscriber);
+    }
+    any
+}
+
+/// As [`step`], for an event that is no wave's and of which a [`glance`] has told whether any trigger can match.
+#[inline]
+pub fn step_glanced<F: Facts + ?Sized>(
+    states: &mut States,
+    event: &Event,
+    any: bool,
+    facts: &F,
+    book: &Playbook,
+    now: Timestamp,
+    actions: &mut Actions,
+) {
+    moment::on_event(states, event, any, facts, book, now, actions);
 }
 
 fn on_wave<F: Facts + ?Sized>(

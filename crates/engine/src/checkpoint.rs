@@ -498,6 +498,8 @@ fn load_states(config: &EngineConfig, from: Position, places: &[Place], core: &m
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Err(Broken::States("no file".to_owned())),
         Err(e) => return Err(failed("read", path)(e).into()),
     };
+    core.states.make_room((places.len() << CHUNK_BITS).min(core.subscribers_max as usize));
+    core.advise_new();
     let mut bytes = Vec::new();
     for (i, p) in places.iter().enumerate() {
         if p.len > 1 << 31 {

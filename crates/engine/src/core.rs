@@ -111,6 +111,8 @@ pub struct Core {
     pub ends_at: Option<Timestamp>,
     pub replay: Option<Replay>,
     pub(crate) replayed: Vec<Event>,
+    /// Memory that large pages were asked for.
+    pub(crate) advised: (usize, usize),
     pub(crate) actions: Actions,
 }
 
@@ -138,6 +140,7 @@ impl Core {
             ends_at: None,
             replay: None,
             replayed: Vec::new(),
+            advised: (0, 0),
             actions: Actions::default(),
         }
     }
@@ -219,6 +222,12 @@ impl Core {
             book.bind(self.facts.as_ref().and_then(|f| f.matrix()));
             self.base = Some(Arc::new(book));
         }
+        if let Some(matrix) = self.facts.as_ref().and_then(|f| f.matrix()) {
+            // that many will come: in one piece, and untouched until they do
+            let subscribers = matrix.subscribers().min(self.subscribers_max as usize);
+            self.states.make_room(subscribers);
+            self.advise_new();
+        }
         self.refresh_book();
     }
 
@@ -265,6 +274,7 @@ impl Core {
             }
             Rec::Fired(x) => return self.fired(x),
             Rec::Past(list) => {
+                self.advise_new();
                 for c in list {
                     // no contact of this engine has the id: its occurrence lies before the engine's first stamp
                     let id = ContactId::of_occurrence(c.campaign, c.stamp.0 as u64, c.subscriber);

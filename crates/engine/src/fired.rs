@@ -6,19 +6,22 @@ use crate::{
     core::{Core, Fault, why},
     ledger::{Contact, Home},
     moments::WAITING,
+    pages::advise_huge,
     record::{FiredItem, FiredRec, Mark, Rec, kind},
     rows,
     wave::Status,
 };
-use kairos_decide::{Action, Arm, Facts, Playbook, fire_due, step};
+use kairos_decide::{Action, Arm, Facts, Playbook, fire_due, glance, step, step_glanced};
 use kairos_model::{
-    CampaignId, ContactId, ContactState, DecisionRecord, Event, Reason, SubscriberId, Timestamp, Verdict,
+    CampaignId, ContactId, ContactState, DecisionRecord, Event, EventType, Reason, SubscriberId, Timestamp, Verdict,
     hash::FixedSet,
 };
 use std::sync::Arc;
 
 /// How far ahead of an event the lines that it reads are asked for.
-const AHEAD: usize = 24;
+const AHEAD: usize = 32;
+/// How far ahead of its step an event is looked at.
+const LOOK: usize = 12;
 
 /// Where an occurrence stands that was asked for.
 const fn status_of(arm: Arm) -> Status {
@@ -68,9 +71,12 @@ impl Core {
             return why(format!("subscriber s{highest} is past the limit of {}", self.subscribers_max));
         }
         if highest as usize >= self.states.len() {
+            self.states.make_room(highest as usize + 1);
+            self.advise_new();
             self.states.reserve(highest as usize + 1);
         }
         self.last = self.last.max(last);
+        self.advise_new();
         self.actions.list.clear();
         if self.lanes.count() == 1 && self.replay.is_none() {
             self.step_all(events, &book, &*facts);
@@ -88,13 +94,45 @@ impl Core {
         self.fire(last, &book, &*facts);
         Ok(())
     }
+    /// Asks for large pages where records and contacts of subscribers lie, as soon as that memory is there.
+    fn advise(&mut self) {
+        for (from, len) in self.states.regions().skip(self.advised.1.saturating_sub(1)) {
+            advise_huge(from, len);
+        }
+        let mut regions = self.states.regions();
+        self.advised = (regions.next().map_or(0, |r| r.0 as usize), 1 + regions.count());
+    }
+    /// The same, if there is memory that was not there at the last call.
+    pub fn advise_new(&mut self) {
+        let mut regions = self.states.regions();
+        let now = (regions.next().map_or(0, |r| r.0 as usize), 1 + regions.count());
+        if now != self.advised {
+            if now.0 != self.advised.0 {
+                self.advised.1 = 0;
+            }
+            self.advise();
+        }
+    }
+    /// Three stages, each some events behind the one before: ask for records and static bits; look whether anything can
+    /// match, and ask for what that needs; step.
     fn step_all(&mut self, events: &[Event], book: &Playbook, facts: &dyn Facts) {
+        let mut any = [false; LOOK];
+        for (i, e) in events[..events.len().min(LOOK)].iter().enumerate() {
+            any[i] = glance(&self.states, e, book);
+        }
         for (i, e) in events.iter().enumerate() {
             if let Some(next) = events.get(i + AHEAD) {
                 self.states.prefetch(next.subscriber);
-                book.prefetch(next.subscriber, next.peer);
+                book.prefetch(next.subscriber);
             }
-            step(&mut self.states, e, facts, book, e.arrived, &mut self.actions);
+            let now = std::mem::replace(
+                &mut any[i % LOOK],
+                events.get(i + LOOK).is_some_and(|next| glance(&self.states, next, book)),
+            );
+            if e.kind == EventType::WAVE_REACHED {
+                continue;
+            }
+            step_glanced(&mut self.states, e, now, facts, book, e.arrived, &mut self.actions);
         }
     }
     pub fn note_intake(&mut self, mark: &Mark, events: usize) {

@@ -32,6 +32,7 @@ mod library;
 mod live;
 mod moments;
 mod output;
+mod pages;
 mod past;
 mod pump;
 mod query;
@@ -51,5 +52,6 @@ pub use library::{AudienceHash, Library, LibraryError};
 pub use output::{
     ContactView, IntakeCounts, Member, Offered, Output, Recovered, Seen, Sums, Trail, Waterfall, WaveView, Which,
 };
+pub use pages::advise_huge;
 pub use past::{Past, Replay};
 pub use trail::TrailReader;

@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod allocation;
+mod lives;
+mod moments;
 mod oracle;
 mod page;
 mod stories;

@@ -4,6 +4,7 @@
 mod crash;
 mod durable;
 mod life;
+mod triggers;
 mod waves;
 mod world;
 mod worlds;

@@ -1,7 +1,8 @@
 //! A library in memory, a rig around one engine, and campaigns by the dozen.
 
 use kairos_decide::{
-    Campaign, ChannelCapacity, Consent, ContactPolicy, Facts, FamilyId, Listed, Playbook, RunState, Share, TenantPolicy,
+    Campaign, ChannelCapacity, Consent, ContactPolicy, Facts, FamilyId, Listed, Matrix, Playbook, RunState, Share,
+    TenantPolicy,
 };
 use kairos_engine::{
     AudienceHash, Engine, EngineConfig, EngineError, Input, Library, LibraryError, Offered, Outcome, Output, Recovered,
@@ -25,9 +26,13 @@ pub struct Lists {
     pub suppressed: BTreeSet<u32>,
     pub no_address: BTreeSet<u32>,
     pub audiences: BTreeMap<CampaignId, RoaringBitmap>,
+    pub matrix: Option<Arc<Matrix>>,
 }
 
 impl Facts for Lists {
+    fn matrix(&self) -> Option<&Arc<Matrix>> {
+        self.matrix.as_ref()
+    }
     fn snapshot(&self) -> SnapshotId {
         SnapshotId(self.id)
     }
