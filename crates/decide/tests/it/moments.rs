@@ -9,7 +9,7 @@ use kairos_decide::{
 };
 use kairos_model::{
     CampaignId, CellId, ContactId, Event, EventType, Party, PartyId, PlaybookId, Reason, ShortCode, Span, SubscriberId,
-    Timestamp, Verdict, Zone, event,
+    Timestamp, Verdict, Zone,
 };
 use std::sync::Arc;
 
@@ -121,7 +121,7 @@ fn free() -> ContactPolicy {
 fn after_hang_up_plus_five_minutes_and_every_reason_why_not() {
     let hang_up = Trigger {
         on: Filter {
-            flags_all: event::CALLING,
+            flags_all: Event::CALLER,
             tests: vec![Test { field: Field::LOW, cmp: Cmp::AtLeast, value: 30 }],
             area: area(&[7, 8]),
             ..Filter::of(EventType::CALL_ENDED)
@@ -132,7 +132,7 @@ fn after_hang_up_plus_five_minutes_and_every_reason_why_not() {
         ..Trigger::on(EventType::CALL_ENDED)
     };
     let call =
-        |s, cell| Event { flags: event::CALLING, peer: PEER.into(), aux: 285, ..event(EventType::CALL_ENDED, s, cell) };
+        |s, cell| Event { flags: Event::CALLER, peer: PEER.into(), aux: 285, ..event(EventType::CALL_ENDED, s, cell) };
     let one = || Story::of(vec![with(1, hang_up.clone())]);
     one().event(call(0, 7)).until(5 * MINUTE).told(expect![[r#"
         c1 waits until 300s
@@ -141,7 +141,7 @@ fn after_hang_up_plus_five_minutes_and_every_reason_why_not() {
     let nothing = |e: Event| {
         one().event(e).until(DAY).told(expect![""]);
     };
-    nothing(Event { flags: event::CALLED, ..call(0, 7) });
+    nothing(Event { flags: Event::CALLEE, ..call(0, 7) });
     nothing(Event { aux: 29, ..call(0, 7) });
     nothing(Event { cell: CellId(9), ..call(0, 7) });
     nothing(Event { peer: SubscriberId(5).into(), ..call(0, 7) });
