@@ -117,7 +117,7 @@ fn camaras_notifications_are_taken_as_they_are() {
         BATCH,
         expect![[r#"
         0: area_entered number 8613800000001 2026-03-10T02:00:00Z cell 900001 area=airport
-        1: area_left number 8613800000001 2026-03-10T02:00:00Z cell 4294967294 area=airport
+        1: area_left number 8613800000001 2026-03-10T02:00:00Z cell 4294967295 area=airport
         2: area_entered number 8613800000001 2026-03-10T02:00:00Z area=campus
         3: power_on number 8613800000001 2026-03-10T02:00:00Z reach=1
         4: power_on number 8613800000001 2026-03-10T02:00:00Z reach=2

@@ -118,7 +118,7 @@ fn what_is_missing_is_named() {
         expect![[r#"
         layout `bad.toml` has 4 faults
           line 1, top level: `id` is missing: a name for this layout, e.g. id = "crm-subscribers"
-          line 1, top level: `table` is missing: one of subscriber, number, usage, bill, contact_log, orders, product, consent, suppression, device, device_use, payment, content_use, web_visit, page_view
+          line 1, top level: `table` is missing: one of subscriber, number, usage, bill, contact_log, orders, product, consent, suppression, device, device_use, payment, content_use, web_visit, page_view, number_list
           line 1, top level: `mode` is missing: append, upsert or snapshot
           line 1, top level: there is no [[column]]; give one for each column that is to be imported"#]],
     );
@@ -139,7 +139,7 @@ fn what_is_missing_is_named() {
         expect![[r#"
             layout `bad.toml` has 2 faults
               line 1, top level: mode upsert needs `key`: the columns that tell one row from another
-              line 3, top level: unknown table `subscribers`; did you mean `subscriber`? (one of subscriber, number, usage, bill, contact_log, orders, product, consent, suppression, device, device_use, payment, content_use, web_visit, page_view)"#]],
+              line 3, top level: unknown table `subscribers`; did you mean `subscriber`? (one of subscriber, number, usage, bill, contact_log, orders, product, consent, suppression, device, device_use, payment, content_use, web_visit, page_view, number_list)"#]],
     );
     check(
         r#"

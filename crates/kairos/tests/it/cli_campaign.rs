@@ -85,7 +85,7 @@ fn only_what_changed_is_computed_again() {
     let text = fs::read_to_string(&file).unwrap();
     assert_eq!(text.matches("data_mb_month >= 5").count(), 1);
     fs::write(&file, text.replace("data_mb_month >= 5", "data_mb_month >= 6")).unwrap();
-    assert_eq!(compute(), (true, 1, 580));
+    assert_eq!(compute(), (true, 1, 581));
     assert_eq!(compute(), (false, 0, 582));
 }
 

@@ -119,6 +119,8 @@ fn no_file_of_a_data_directory_and_no_log_of_an_import_holds_a_number_or_a_name(
     for (layout, file) in crate::cli::FILES {
         assert_eq!(trace(&["import", "--layout", layout, province().join(file).to_str().unwrap()]), 0, "{file}");
     }
+    assert_eq!(trace(&["tag", "compute", "--as-of", crate::cli::AS_OF]), 0);
+    assert_eq!(trace(&["audience", "freeze", "arpu_3m >= 40 yuan"]), 0);
     // bad rows carry numbers and names too, and so do errors about them
     let bad = province_text("subscribers.csv").lines().map(|l| format!("{l},more\n")).collect::<String>();
     let bad = bad.replacen(",more", "", 1);
@@ -129,8 +131,6 @@ fn no_file_of_a_data_directory_and_no_log_of_an_import_holds_a_number_or_a_name(
     assert_eq!(trace(&["import", "--layout", "subscribers", t.write("headless.csv", headless).to_str().unwrap()]), 2);
     let number = province_text("numbers.csv").lines().nth(1).unwrap().split(',').nth(1).unwrap().to_owned();
     assert_eq!(trace(&["explain", &number]), 3);
-    assert_eq!(trace(&["tag", "compute", "--as-of", crate::cli::AS_OF]), 0);
-    assert_eq!(trace(&["audience", "freeze", "arpu_3m >= 40 yuan"]), 0);
     secrets.assert_clean(&t.data());
 }
 

@@ -245,6 +245,12 @@ impl Model {
         };
         ensure!(fits, "a contact moves only forward", "{what:?} from {before} {:?} to {state}", k.stage);
         self.truthful(what, &k, state)?;
+        if let (ContactState::Cancelled, Stage::Intended, Some(reason)) = (state, k.stage, reason) {
+            if self.withdrawn.0 != stamp {
+                self.withdrawn = (stamp, Vec::new());
+            }
+            self.withdrawn.1.push((what.campaign, what.wave, reason));
+        }
         let reason = reason.filter(|_| state != ContactState::Pending);
         self.change(what, |m| *m = Member { state, reason, holdout: false, seen: m.seen })?;
         let stage = if state == ContactState::Pending { Stage::Intended } else { Stage::Settled };
@@ -302,7 +308,9 @@ impl Model {
             _ => false,
         };
         ensure!(true_reason, "a wave closes for a true reason", "{campaign} {no} at {at}: {reason}");
-        let mut n = 0;
+        // those already told one by one are in its number, too
+        let told = self.withdrawn.1.iter().filter(|w| **w == (campaign, no, reason));
+        let mut n = if self.withdrawn.0 == at { told.count() as u32 } else { 0 };
         for i in 0..self.people.len() {
             let s = SubscriberId(i as u32);
             let Some(m) = self.waves[place].members[i] else { continue };

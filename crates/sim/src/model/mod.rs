@@ -180,6 +180,8 @@ pub struct Model {
     /// Numbers whose suppression was ever lifted.
     pub lifted: FixedSet<u64>,
     pub submits: u64,
+    /// Contacts that were cancelled before they were offered, at one stamp: a wave that closes counts them.
+    pub withdrawn: (Timestamp, Vec<(CampaignId, WaveNo, Reason)>),
 }
 
 /// Minutes of the local day and the day's number: the tenant lives in China, where clocks are never changed.
@@ -219,6 +221,7 @@ impl Model {
             holders: FixedMap::default(),
             window,
             lifted: FixedSet::default(),
+            withdrawn: (Timestamp::MIN, Vec::new()),
             submits: 0,
         }
     }
