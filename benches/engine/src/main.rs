@@ -51,7 +51,7 @@ fn engine(world: w1::World, dir: PathBuf) -> Result<(), String> {
 }
 
 fn main() -> ExitCode {
-    let dir = PathBuf::from(arg("dir").unwrap_or_else(|| "/tmp/kairos-bench-engine".to_owned()));
+    let dir = arg("dir").map_or_else(|| std::env::temp_dir().join("kairos-bench-engine"), PathBuf::from);
     let done = world().and_then(|w| match arg("entrant").as_deref() {
         Some("engine") => engine(w, dir),
         Some(other) => Err(format!("entrant={other}: engine")),

@@ -2,11 +2,10 @@
 
 use crate::{
     cloudevents::{Circle, Circles},
-    layout::{Faults, Walk, scalar},
+    layout::{Faults, Walk, read_document, scalar},
 };
 use kairos_model::{CellId, EventCatalog, EventType, EventTypeDef, FieldDef, event_type::Place, table::ColumnType};
 use std::path::Path;
-use toml::de::DeTable;
 
 pub use crate::layout::LayoutErrors as EventConfigErrors;
 
@@ -23,33 +22,25 @@ pub struct EventConfig {
 
 /// Reads an `events.toml`, or tells every fault at once. `path` is only named in messages.
 pub fn parse_events(text: &str, path: impl AsRef<Path>) -> Result<EventConfig, EventConfigErrors> {
-    let path = path.as_ref().to_path_buf();
-    let mut faults = Faults::new(text);
-    let document = match DeTable::parse(text) {
-        Ok(d) => d,
-        Err(e) => {
-            faults.add(&e.span().unwrap_or(0..0), "TOML", e.message());
-            return Err(faults.into_errors(path));
-        }
-    };
-    let span = document.span();
-    let top = Walk::new(document.get_ref(), span.start..span.start, "top level");
-    top.known(&["type", "circle"], &mut faults);
+    read_document(text, path.as_ref(), |top, faults| Some(read(top, faults)))
+}
+
+fn read(top: &Walk<'_, '_>, faults: &mut Faults<'_>) -> EventConfig {
+    top.known(&["type", "circle"], faults);
     let mut catalog = EventCatalog::standard();
-    for (i, w) in tables(&top, "type", &mut faults).into_iter().enumerate() {
-        if let Some(def) = read_type(w, i, &mut faults) {
-            let (def, span, place) = def;
-            if let Err(e) = catalog.declare(def) {
-                faults.add(&span, &place, e.to_string());
-            }
+    for (i, w) in tables(top, "type", faults).into_iter().enumerate() {
+        if let Some((def, span, place)) = read_type(w, i, faults)
+            && let Err(e) = catalog.declare(def)
+        {
+            faults.add(&span, &place, e.to_string());
         }
     }
-    let list = tables(&top, "circle", &mut faults).into_iter().filter_map(|w| read_circle(w, &mut faults)).collect();
+    let list = tables(top, "circle", faults).into_iter().filter_map(|w| read_circle(w, faults)).collect();
     let circles = Circles::new(list).unwrap_or_else(|e| {
         faults.add(&top.span, "circles", e.to_string());
         Circles::default()
     });
-    if faults.list.is_empty() { Ok(EventConfig { catalog, circles }) } else { Err(faults.into_errors(path)) }
+    EventConfig { catalog, circles }
 }
 
 fn read_circle(mut w: Walk<'_, '_>, faults: &mut Faults<'_>) -> Option<Circle> {

@@ -5,7 +5,7 @@ use super::{
     parse::read_id,
     parse_file::{named, origin, read_file},
     spec::{FileSpec, Origin},
-    walk::{Faults, LayoutErrors, Walk},
+    walk::{Faults, LayoutErrors, Walk, read_document},
     when::TimeFormat,
 };
 use kairos_model::{Event, EventCatalog, EventTypeDef, Zone, near::hint};
@@ -35,22 +35,8 @@ pub(super) struct Reading<'f, 't> {
 impl EventLayout {
     /// Reads and checks an event layout; its events are those of `catalog`. `path` is only named in messages.
     pub fn parse(text: &str, path: impl AsRef<Path>, catalog: &EventCatalog) -> Result<Self, LayoutErrors> {
-        let path = path.as_ref().to_path_buf();
-        let mut faults = Faults::new(text);
-        let document = match DeTable::parse(text) {
-            Ok(d) => d,
-            Err(e) => {
-                faults.add(&e.span().unwrap_or(0..0), "TOML", e.message());
-                return Err(faults.into_errors(path));
-            }
-        };
-        let span = document.span();
-        let top = Walk::new(document.get_ref(), span.start..span.start, "top level");
-        let layout = read(&top, &path, catalog, &mut faults);
-        match layout {
-            Some(layout) if faults.list.is_empty() => Ok(layout),
-            _ => Err(faults.into_errors(path)),
-        }
+        let path = path.as_ref();
+        read_document(text, path, |top, faults| read(top, path, catalog, faults))
     }
 
     /// Whether a layout file is of this form.

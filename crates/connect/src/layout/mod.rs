@@ -53,5 +53,5 @@ pub use when::TimeFormat;
 pub(crate) use event_cell::number as cell_number;
 pub(crate) use kairos_model::near::hint;
 pub(crate) use number::exact_micros;
-pub(crate) use walk::{Faults, Walk, scalar};
+pub(crate) use walk::{Faults, Walk, read_document, scalar};
 pub(crate) use when::{iso_day, rfc3339};

@@ -4,7 +4,7 @@ use super::{
     number::{Round, Unit},
     parse_file::{origin, read_file, read_zone},
     spec::{ColumnKind, ColumnSpec, FileSpec, Layout, MapOther, Mode, Origin, Truth, WordMap},
-    walk::{Faults, LayoutErrors, Walk, scalar},
+    walk::{Faults, LayoutErrors, Walk, read_document, scalar},
     when::{TimeFormat, WhenReader},
 };
 use kairos_model::{
@@ -40,22 +40,8 @@ const KEY_ONLY: &str = "key";
 impl Layout {
     /// Reads and checks a layout. `path` is only named in messages.
     pub fn parse(text: &str, path: impl AsRef<Path>) -> Result<Self, LayoutErrors> {
-        let path = path.as_ref().to_path_buf();
-        let mut faults = Faults::new(text);
-        let document = match DeTable::parse(text) {
-            Ok(d) => d,
-            Err(e) => {
-                faults.add(&e.span().unwrap_or(0..0), "TOML", e.message());
-                return Err(faults.into_errors(path));
-            }
-        };
-        let span = document.span();
-        let top = Walk::new(document.get_ref(), span.start..span.start, "top level");
-        let layout = read(&top, &path, &mut faults);
-        match layout {
-            Some(layout) if faults.list.is_empty() => Ok(layout),
-            _ => Err(faults.into_errors(path)),
-        }
+        let path = path.as_ref();
+        read_document(text, path, |top, faults| read(top, path, faults))
     }
 }
 

@@ -1,7 +1,13 @@
 //! A TOML document read field by field, so that every fault is told at once, each with its line.
 
 use kairos_model::near::hint;
-use std::{borrow::Cow, collections::BTreeSet, fmt, ops::Range, path::PathBuf};
+use std::{
+    borrow::Cow,
+    collections::BTreeSet,
+    fmt,
+    ops::Range,
+    path::{Path, PathBuf},
+};
 use toml::{
     Spanned,
     de::{DeTable, DeValue},
@@ -58,6 +64,29 @@ impl<'t> Faults<'t> {
         let mut seen = BTreeSet::new();
         self.list.retain(|f| seen.insert(f.clone()));
         LayoutErrors { path, faults: self.list }
+    }
+}
+
+/// Reads the top-level table of a TOML text with `read`, or tells every fault at once. `path` is only named in messages.
+pub(crate) fn read_document<T>(
+    text: &str,
+    path: &Path,
+    read: impl FnOnce(&Walk<'_, '_>, &mut Faults<'_>) -> Option<T>,
+) -> Result<T, LayoutErrors> {
+    let mut faults = Faults::new(text);
+    let found = match DeTable::parse(text) {
+        Ok(document) => {
+            let start = document.span().start;
+            read(&Walk::new(document.get_ref(), start..start, "top level"), &mut faults)
+        }
+        Err(e) => {
+            faults.add(&e.span().unwrap_or(0..0), "TOML", e.message());
+            None
+        }
+    };
+    match found {
+        Some(found) if faults.list.is_empty() => Ok(found),
+        _ => Err(faults.into_errors(path.to_path_buf())),
     }
 }
 

@@ -1,6 +1,7 @@
 //! A naive oracle for triggers: it keeps every event, every timer and every contact for ever and answers each question
 //! by scanning them, without masks, bits, lists in order or dropped entries. Random lives of one subscriber.
 
+use crate::dice::Dice;
 use crate::{
     moments::{WHO, area, bound, say, t0, with},
     world::Known,
@@ -9,25 +10,11 @@ use kairos_decide::{
     Action, Actions, Arm, Campaign, Cmp, ContactPolicy, Earlier, Field, Filter, Listed, MinuteRange, Playbook, Share,
     States, Test, Then, Trigger, arm_of, fire_due, step,
 };
-use kairos_model::{CampaignId, CellId, Event, EventType, PartyId, Reason, Span, SubscriberId, Timestamp, hash};
+use kairos_model::{CampaignId, CellId, Event, EventType, PartyId, Reason, Span, SubscriberId, Timestamp};
 use std::collections::BTreeMap;
 
 const LIVES: u64 = 5_000;
 const EVENTS: u64 = 60;
-
-struct Dice(u64, u64);
-impl Dice {
-    fn below(&mut self, n: u64) -> u64 {
-        self.1 += 1;
-        hash::salted(self.0, self.1) % n
-    }
-    fn one_in(&mut self, n: u64) -> bool {
-        self.below(n) == 0
-    }
-    fn of<T: Clone>(&mut self, list: &[T]) -> T {
-        list[self.below(list.len() as u64) as usize].clone()
-    }
-}
 
 const KINDS: [EventType; 4] = [EventType::CALL_ENDED, EventType::MOVED, EventType::TOP_UP, EventType::POWER_OFF];
 

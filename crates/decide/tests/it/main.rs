@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod allocation;
+mod dice;
 mod lives;
 mod moments;
 mod oracle;

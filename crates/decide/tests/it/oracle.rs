@@ -1,6 +1,7 @@
 //! A naive oracle: it keeps every contact for ever and judges by scanning all of them, minute by minute where the
 //! calendar is asked. Random lives of one subscriber among many campaigns, at times around the edges of the windows.
 
+use crate::dice::Dice;
 use crate::world::{Known, campaign};
 use kairos_decide::{
     Campaign, Consent, ContactPolicy, Entry, FamilyId, Judgement, Listed, Mark, MinuteRange, Playbook, QuietHours,
@@ -14,20 +15,6 @@ use kairos_model::{
 const LIVES: u64 = 2_500;
 const STEPS: u64 = 40;
 const WHO: SubscriberId = SubscriberId(77);
-
-struct Dice(u64, u64);
-impl Dice {
-    fn below(&mut self, n: u64) -> u64 {
-        self.1 += 1;
-        hash::salted(self.0, self.1) % n
-    }
-    fn one_in(&mut self, n: u64) -> bool {
-        self.below(n) == 0
-    }
-    fn of<T: Copy>(&mut self, list: &[T]) -> T {
-        list[self.below(list.len() as u64) as usize]
-    }
-}
 
 /// What the oracle remembers of a contact. Nothing is ever removed; a released one is `Gone`.
 #[derive(Clone, Copy)]
